@@ -1,0 +1,132 @@
+"""Every setting of the server: name, default, meaning. Read once, from the environment, in `bootstrap.py`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+ENV_PREFIX = "FAIRSTACK_"
+
+
+class SettingsError(ValueError):
+    """A setting holds a value that cannot be used; the message names it and says what would be right."""
+
+
+def _setting(default: Any, meaning: str, env: str | None = None) -> Any:
+    metadata = {"meaning": meaning, "env": env}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def default_home() -> Path:
+    """The user's data folder: `$XDG_DATA_HOME/fairstack`, else `~/.local/share/fairstack`."""
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "fairstack"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The server's settings; each is an environment variable `FAIRSTACK_<NAME>` unless it says otherwise."""
+
+    home: Path = _setting(default_home, "Folder of all data: database, media, keys, caches.")
+    host: str = _setting("127.0.0.1", "Address that the server binds.")
+    port: int = _setting(8787, "Port that the server binds.")
+    public_url: str = _setting("", "Base URL under which users and providers reach this server.")
+    database_url: str = _setting("", "PostgreSQL to use instead of the embedded one.")
+    media_url: str = _setting(
+        "", "Where clips are kept: a folder or s3://, gs://, az:// URL. Empty: under home."
+    )
+    margin_percent: Decimal = _setting(
+        Decimal(0), "Added to provider cost where a model has no price of its own."
+    )
+    allow_loss: bool = _setting(False, "Use routes that cost more than the price.")
+    catalog_dir: Path | None = _setting(
+        None, "Folder of further model files; they win over the built-in ones."
+    )
+    webhook_allow: tuple[str, ...] = _setting(
+        (), "Development webhook receivers, host:port, comma separated."
+    )
+    webhook_timeout_seconds: float = _setting(15.0, "Total time of one webhook attempt.")
+    image_timeout_seconds: float = _setting(10.0, "Total time to fetch an image of a request.")
+    image_max_bytes: int = _setting(20 * 1024 * 1024, "Largest image that is taken.")
+    result_max_bytes: int = _setting(2 * 1024**3, "Largest clip that is taken from a provider.")
+    result_timeout_seconds: float = _setting(600.0, "Total time to download a clip.")
+    body_max_bytes: int = _setting(32 * 1024 * 1024, "Largest request body (a data: URL of an image fits).")
+    rate_limit_per_minute: int = _setting(600, "Requests a key may make in a minute.")
+    sandbox_in_flight: int = _setting(4, "Sandbox (fs_test_) jobs of one account rendered at a time.")
+    local_processes: int = _setting(1, "Renders of the embedded engine at a time.")
+    worker_jobs: int = _setting(10_000, "Jobs that one worker keeps in flight.")
+    worker_timeout_seconds: float = _setting(30.0, "A worker silent for this long is taken for dead.")
+    sweep_seconds: float = _setting(5.0, "Time between two sweeps for jobs that nobody works on.")
+    submit_attempts: int = _setting(4, "Tries of one route when the request was certainly not sent.")
+    database_connections: int = _setting(10, "Connections to PostgreSQL of one process.")
+    log_level: str = _setting("info", "debug, info, warning or error.")
+    log_format: str = _setting("console", "console or json.")
+    providers: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata={"meaning": "Keys and addresses of providers, by the vendors' usual names.", "env": "-"},
+        repr=False,
+    )
+
+    @property
+    def base_url(self) -> str:
+        """Where this server is reached, without a slash at the end."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+
+#: The vendors' usual names of their keys and addresses: what each one enables.
+PROVIDER_SETTINGS: Mapping[str, str] = {
+    "FAL_KEY": "Key of fal.ai.",
+    "FAL_QUEUE_URL": "Queue address of fal.ai; for tests and proxies.",
+    "REPLICATE_API_TOKEN": "Key of Replicate.",
+    "RUNWAYML_API_SECRET": "Key of Runway.",
+    "GOOGLE_CLOUD_PROJECT": "Project of Google Vertex AI (Veo).",
+    "GEMINI_API_KEY": "Key of the Gemini Developer API; it no longer serves Veo, kept for other uses.",
+    "KLING_ACCESS_KEY": "Access key of Kling.",
+    "KLING_SECRET_KEY": "Secret key of Kling.",
+    "OPENAI_VIDEOS_URL": "Base address of a server that speaks /v1/videos, such as a GPU engine of your own.",
+    "OPENAI_VIDEOS_KEY": "Key of that server, if it wants one.",
+}
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Settings of this environment. Raises SettingsError naming the first value that cannot be used."""
+    values: dict[str, Any] = {}
+    for setting in fields(Settings):
+        if setting.name == "providers":
+            continue
+        name = ENV_PREFIX + setting.name.upper()
+        text = environment.get(name, "")
+        if text == "":
+            continue
+        try:
+            values[setting.name] = _parse(str(setting.type), text)
+        except (ValueError, InvalidOperation) as error:
+            raise SettingsError(f"{name}={text!r} cannot be used: {error}") from error
+    known = {name: environment[name] for name in PROVIDER_SETTINGS if environment.get(name)}
+    return Settings(**values, providers=known)
+
+
+def _parse(kind: str, text: str) -> Any:
+    match kind:
+        case "Path" | "Path | None":
+            return Path(text).expanduser().resolve()
+        case "int":
+            return int(text)
+        case "float":
+            return float(text)
+        case "Decimal":
+            return Decimal(text)
+        case "bool":
+            if text.lower() not in ("1", "0", "true", "false", "yes", "no"):
+                raise ValueError("write true or false")
+            return text.lower() in ("1", "true", "yes")
+        case "tuple[str, ...]":
+            return tuple(part.strip() for part in text.split(",") if part.strip())
+        case _:
+            return text
