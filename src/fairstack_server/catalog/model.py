@@ -12,7 +12,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal
 
-from fairstack_server.providers.base import JSON
+from fairstack_server.jsonvalue import JSON
 
 ModelType = Literal["t2v", "i2v", "flf", "r2v", "v2v", "extend", "lipsync", "upscale"]
 Tier = Literal["budget", "standard", "premium"]

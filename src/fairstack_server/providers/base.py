@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
 
+from fairstack_server.jsonvalue import JSON, JSONObject
+
 #: What a vendor's receipt may be made of: plain JSON that survives the database and a restart.
-Ref = dict[str, "JSON"]
-JSON = str | int | float | bool | None | list["JSON"] | dict[str, "JSON"]
+Ref = JSONObject
 
 
 class SubmitClass(enum.Enum):
