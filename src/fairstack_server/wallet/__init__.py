@@ -1,0 +1,1 @@
+"""Money: wallets, holds, charges, and the double-entry ledger that proves them."""
