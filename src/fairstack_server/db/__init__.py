@@ -1,0 +1,1 @@
+"""The store: PostgreSQL run by us or by the operator, its pool, its migrations, coalesced requests."""
