@@ -16,7 +16,8 @@ from typing import Literal, Protocol, runtime_checkable
 
 from fairstack_server.jsonvalue import JSON, JSONObject
 
-#: What a vendor's receipt may be made of: plain JSON that survives the database and a restart.
+#: A vendor's receipt: plain JSON that survives the database and a restart. Its `id` is the vendor's own id of
+#: the task, a string: two attempts whose refs have the same provider and `id` mean one and the same task.
 Ref = JSONObject
 
 
@@ -199,7 +200,11 @@ class CanFind(Protocol):
     """A provider that can say whether an order of ours reached it (classes B and C)."""
 
     async def find(self, order: Order, since: datetime) -> Ref | None:
-        """Look for the task of this order's nonce created after `since`; None when it is not seen (yet)."""
+        """Look for the one task created after `since` that is this order's; None when it is not seen (yet).
+
+        Class C matches what a list shows, so an equal order of another attempt may be found: the caller must
+        not accept a ref whose `id` another attempt already holds.
+        """
         ...
 
 
@@ -215,6 +220,10 @@ class CallbackRequest:
 class ReadsCallbacks(Protocol):
     """A provider that understands its vendor's callbacks."""
 
-    async def read_callback(self, request: CallbackRequest) -> Ref | None:
-        """The ref that a genuine callback is about; None for a forged or meaningless one. Only a hint."""
+    async def read_callback(self, order: Order, request: CallbackRequest) -> Ref | None:
+        """The ref that a genuine callback is about; None for a forged or meaningless one. Only a hint.
+
+        `order` is that of the nonce in the callback's path: a lost receipt is made again from the two. Raises
+        ProviderError when the callback could not be judged now (answer 503: the vendor calls again).
+        """
         ...

@@ -1,0 +1,175 @@
+"""Builds a vendor's request body from an order and its route: names, nesting, value forms. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from fairstack_server.jsonvalue import JSON, JSONObject
+from fairstack_server.providers.base import InputFile, Order, ProviderError
+
+#: What stands for a file in the body: a URL, a data URL, or whatever the vendor takes.
+PlaceFile = Callable[[InputFile], JSON]
+
+
+class Unwritable(ValueError):
+    """A value does not fit the form that the route asks for; names the word, the value and the form."""
+
+
+def build_body(order: Order, place_file: PlaceFile) -> JSONObject:
+    """The body of this order: options first, our words over them, the route's fixed fields over both.
+
+    A word without an entry in `field_map` is not sent; an option without one keeps its own name. Raises
+    ProviderError (not sent, permanent) when a value cannot be written in the form that the route asks for.
+    """
+    body: JSONObject = {}
+    try:
+        for name, value in order.options.items():
+            _put(body, order.field_map.get(name, name), value)
+        for word, value in words_of(order, place_file).items():
+            if word in order.field_map:
+                _put(body, order.field_map[word], write_value(word, value, order))
+        for name, value in order.fixed.items():
+            _put(body, name, value)
+    except Unwritable as error:
+        raise ProviderError(f"The route {order.endpoint!r}: {error}", sent=False, permanent=True) from None
+    return body
+
+
+def words_of(order: Order, place_file: PlaceFile) -> dict[str, JSON]:
+    """Every word of ours that this order has a value for, before any form is applied."""
+    files = {
+        "image": order.image,
+        "end_image": order.end_image,
+        "video": order.video,
+        "audio_url": order.audio_track,
+    }
+    words: dict[str, JSON] = {
+        "prompt": order.prompt,
+        "negative_prompt": order.negative_prompt,
+        "duration": order.duration_seconds,
+        "aspect_ratio": order.aspect_ratio,
+        "resolution": order.resolution,
+        "size": f"{order.width}x{order.height}" if order.width and order.height else None,
+        "width": order.width,
+        "height": order.height,
+        "fps": order.fps,
+        "seed": order.seed,
+        "audio": order.audio,
+        **{word: place_file(file) for word, file in files.items() if file is not None},
+        "images": [place_file(file) for file in order.images] or None,
+    }
+    return {word: value for word, value in words.items() if value is not None}
+
+
+def write_value(word: str, value: JSON, order: Order) -> JSON:
+    """The value as the route wants it written; without a form, as JSON has it (5.0 becomes 5)."""
+    form = order.formats.get(word)
+    if form is None:
+        return _short_number(value)
+    try:
+        write = FORMS[form]
+    except KeyError:
+        raise Unwritable(f"{word} has the unknown form {form!r}; known: {', '.join(FORMS)}") from None
+    try:
+        return write(value, order)
+    except (TypeError, ValueError) as error:
+        raise Unwritable(f"{word} = {value!r} cannot be written as {form}: {error}") from None
+
+
+def _string(value: JSON, _: Order) -> JSON:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return str(_short_number(value))
+    raise TypeError("not a single value")
+
+
+def _integer(value: JSON, _: Order) -> JSON:
+    number = _finite(value)
+    if number != int(number):
+        raise ValueError("not a whole number")
+    return int(number)
+
+
+def _number(value: JSON, _: Order) -> JSON:
+    return _finite(value)
+
+
+def _seconds_suffix(value: JSON, _: Order) -> JSON:
+    return f"{_short_number(_finite(value))}s"
+
+
+def _frames(value: JSON, order: Order) -> JSON:
+    if not order.fps:
+        raise ValueError("the order has no frame rate")
+    return round(_finite(value) * order.fps) + 1
+
+
+def _pixels(separator: str) -> Callable[[JSON, Order], JSON]:
+    def write(_: JSON, order: Order) -> JSON:
+        if not order.width or not order.height:
+            raise ValueError("the order has no width and height")
+        return f"{order.width}{separator}{order.height}"
+
+    return write
+
+
+def _upper(value: JSON, _: Order) -> JSON:
+    if not isinstance(value, str):
+        raise TypeError("not text")
+    return value.upper()
+
+
+def _on_off(value: JSON, _: Order) -> JSON:
+    return "on" if _truth(value) else "off"
+
+
+def _boolean(value: JSON, _: Order) -> JSON:
+    return _truth(value)
+
+
+#: Form -> how it writes a value; the same names as `VALUE_FORMS` in `catalog/model.py`.
+FORMS: Mapping[str, Callable[[JSON, Order], JSON]] = {
+    "string": _string,
+    "integer": _integer,
+    "number": _number,
+    "seconds_suffix": _seconds_suffix,
+    "frames": _frames,
+    "pixels": _pixels("x"),
+    "pixels_colon": _pixels(":"),
+    "pixels_star": _pixels("*"),
+    "upper": _upper,
+    "on_off": _on_off,
+    "boolean": _boolean,
+}
+
+
+def _finite(value: JSON) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError("not a number")
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError("not finite")
+    return number
+
+
+def _truth(value: JSON) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("neither true nor false")
+    return value
+
+
+def _short_number(value: JSON) -> JSON:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _put(body: JSONObject, dotted: str, value: JSON) -> None:
+    *parents, name = dotted.split(".")
+    place = body
+    for parent in parents:
+        inner = place.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise Unwritable(f"field {dotted!r} would go into {parent!r}, which is no object")
+        place = inner
+    place[name] = value
