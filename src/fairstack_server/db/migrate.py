@@ -13,6 +13,7 @@ from importlib.resources.abc import Traversable
 import asyncpg
 import structlog
 
+from .connections import OwnConnection
 from .dsn import DatabaseError, Dsn
 from .pool import open_connection
 
@@ -30,7 +31,7 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 )
 """
 
-ExtraStep = tuple[str, Callable[["asyncpg.Connection[asyncpg.Record]"], Awaitable[None]]]
+ExtraStep = tuple[str, Callable[[OwnConnection], Awaitable[None]]]
 """A name, and what installs something that brings its own SQL. It runs outside a transaction, once for each
 name, and must be safe to repeat: a crash between its end and our record of it runs it again."""
 
@@ -122,7 +123,7 @@ def _check_history(wanted: Sequence[Migration], applied: Mapping[str, str]) -> N
         )
 
 
-async def _apply(connection: asyncpg.Connection[asyncpg.Record], migration: Migration) -> str:
+async def _apply(connection: OwnConnection, migration: Migration) -> str:
     started = time.monotonic()
     try:
         async with connection.transaction():
@@ -137,9 +138,9 @@ async def _apply(connection: asyncpg.Connection[asyncpg.Record], migration: Migr
 
 
 async def _install(
-    connection: asyncpg.Connection[asyncpg.Record],
+    connection: OwnConnection,
     name: str,
-    install: Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[None]],
+    install: Callable[[OwnConnection], Awaitable[None]],
 ) -> str:
     try:
         await install(connection)
@@ -154,7 +155,7 @@ def _step_name(name: str) -> str:
     return f"step:{name}"
 
 
-async def _record(connection: asyncpg.Connection[asyncpg.Record], name: str, sha256: str) -> None:
+async def _record(connection: OwnConnection, name: str, sha256: str) -> None:
     await connection.execute("INSERT INTO schema_migrations (name, sha256) VALUES ($1, $2)", name, sha256)
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import asyncpg
 import structlog
 
+from .connections import OwnConnection, Pool
 from .dsn import DatabaseError, Dsn
 
 log = structlog.get_logger(__name__)
@@ -38,7 +39,7 @@ T = TypeVar("T")
 
 async def open_pool(
     dsn: Dsn, size: int = 10, *, application: str = "fairstack", wait_seconds: float = 30.0
-) -> asyncpg.Pool[asyncpg.Record]:
+) -> Pool:
     """A pool of at most `size` connections: jsonb and json are Python objects, times are UTC.
 
     Waits for a database that is not up yet, and says so in the log. Raises DatabaseError after
@@ -46,7 +47,7 @@ async def open_pool(
     locks, `LISTEN`) is not undone when a connection comes back: take `open_connection` for it.
     """
 
-    async def attempt() -> asyncpg.Pool[asyncpg.Record]:
+    async def attempt() -> Pool:
         return await asyncpg.create_pool(
             dsn.url,
             min_size=min(2, size),
@@ -61,13 +62,13 @@ async def open_pool(
 
 async def open_connection(
     dsn: Dsn, *, application: str = "fairstack", wait_seconds: float = 30.0
-) -> asyncpg.Connection[asyncpg.Record]:
+) -> OwnConnection:
     """One connection outside the pool, for `LISTEN`, locks of a session and migrations; the caller closes it.
 
     Set up like the pool's, with no limit on how long a statement or a lock may take. Raises like `open_pool`.
     """
 
-    async def attempt() -> asyncpg.Connection[asyncpg.Record]:
+    async def attempt() -> OwnConnection:
         options = _options(application)
         options["command_timeout"] = None
         options["server_settings"] |= {"lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
@@ -97,7 +98,7 @@ async def _keep_session(connection: object) -> None:
     """Spare a round trip for each use; an open transaction is rolled back by the pool all the same."""
 
 
-async def _read_json(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+async def _read_json(connection: OwnConnection) -> None:
     for kind in ("json", "jsonb"):
         await connection.set_type_codec(kind, schema="pg_catalog", encoder=_json_text, decoder=json.loads)
 
