@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
+from fairstack_server.db.connections import Connection
 from fairstack_server.errors import NotFound
 from fairstack_server.ids import Mode, new_id
 from fairstack_server.money import MAX_MICROS
@@ -27,23 +28,6 @@ from fairstack_server.wallet.ledger import (
     Transaction,
     Wallet,
 )
-
-
-class Connection(Protocol):
-    """What the wallet asks of an asyncpg connection."""
-
-    async def fetch(self, query: str, *args: object) -> Sequence[Mapping[str, Any]]:
-        """All rows of the answer."""
-        ...
-
-    async def fetchrow(self, query: str, *args: object) -> Mapping[str, Any] | None:
-        """The first row of the answer, if any."""
-        ...
-
-    async def fetchval(self, query: str, *args: object) -> Any:
-        """The first value of the first row, None without rows."""
-        ...
-
 
 _HOLD_MANY = "select outcome, limit_micros, used_micros from hold_many($1, $2, $3, $4, $5, $6)"
 
