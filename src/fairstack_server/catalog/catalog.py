@@ -1,0 +1,119 @@
+"""The catalog that a running server asks: which model is this, which models are there."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairstack_server.catalog.load import Snapshot, builtin_dir, read_catalog
+from fairstack_server.catalog.model import Model, ModelType, ProviderFacts, Status, Tier
+from fairstack_server.errors import BadRequest
+
+_SHOWN_KEY_CHARACTERS = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFilter:
+    """Which models to list; None = any."""
+
+    type: ModelType | None = None
+    tier: Tier | None = None
+    status: Status | None = None
+    provider: str | None = None
+    """The maker, or a provider that renders the model."""
+    q: str | None = None
+    """Words that all occur in key, name, maker, aliases or description."""
+
+
+class Catalog:
+    """All models, as read from files; a reload swaps the whole at once."""
+
+    def __init__(self, builtin: Path | None = None, operator: Path | None = None) -> None:
+        """Read the built-in catalog and the operator's folder. Raises CatalogError naming file:line."""
+        self._builtin = builtin if builtin is not None else builtin_dir()
+        self._operator = operator
+        self._snapshot = read_catalog(self._builtin, self._operator)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Everything as it is now; later reloads do not change it."""
+        return self._snapshot
+
+    @property
+    def providers(self) -> Mapping[str, ProviderFacts]:
+        """Providers by key."""
+        return self._snapshot.providers
+
+    def reload(self) -> None:
+        """Read the files again. Raises CatalogError and keeps what there was when they are broken."""
+        self._snapshot = read_catalog(self._builtin, self._operator)
+
+    def get(self, key_or_alias: str) -> Model:
+        """The model of this key or alias. Raises BadRequest `unknown_model` with the closest keys."""
+        snapshot = self._snapshot
+        model = snapshot.models.get(snapshot.aliases.get(key_or_alias, key_or_alias))
+        if model is None:
+            raise _unknown_model(key_or_alias, snapshot)
+        return model
+
+    def models(self, wanted: ModelFilter | None = None) -> list[Model]:
+        """The models that pass the filter, in the order of their keys."""
+        return [model for model in self._snapshot.models.values() if wanted is None or _passes(model, wanted)]
+
+    def how_to_enable(self, model: Model, spoken: Collection[str]) -> str:
+        """What an operator sets so that the model has a route; `spoken`: providers this server speaks to."""
+        ways = [
+            f"{' and '.join(facts.settings)} ({facts.name})"
+            for route in model.routes
+            if route.provider in spoken and route.costs and (facts := self.providers.get(route.provider))
+            if facts.settings
+        ]
+        if not ways:
+            makers = ", ".join(dict.fromkeys(route.provider for route in model.routes))
+            return f"This server speaks to none of its providers yet ({makers})."
+        return f"Set {', or '.join(dict.fromkeys(ways))}."
+
+
+def _passes(model: Model, wanted: ModelFilter) -> bool:
+    return (
+        wanted.type in (None, model.type)
+        and wanted.tier in (None, model.tier)
+        and wanted.status in (None, model.status)
+        and (wanted.provider is None or wanted.provider.casefold() in _providers_of(model))
+        and (wanted.q is None or _has_words(model, wanted.q))
+    )
+
+
+def _providers_of(model: Model) -> set[str]:
+    maker = model.vendor.casefold()
+    return {maker, *_words(maker), *(route.provider.casefold() for route in model.routes)}
+
+
+def _words(text: str) -> Iterator[str]:
+    return (word.strip("()") for word in text.split())
+
+
+def _has_words(model: Model, query: str) -> bool:
+    text = " ".join((model.key, model.name, model.vendor, *model.aliases, model.description)).casefold()
+    return all(word in text for word in query.casefold().split())
+
+
+def _unknown_model(asked: str, snapshot: Snapshot) -> BadRequest:
+    # Compared short: the difference is quadratic in the length, and the key comes from anybody.
+    shown = asked[:_SHOWN_KEY_CHARACTERS]
+    names = {**{key: key for key in snapshot.models}, **snapshot.aliases}
+    close = difflib.get_close_matches(shown.lower(), names, n=5, cutoff=0.4)
+    keys = list(dict.fromkeys(names[name] for name in close))[:3]
+    closest = f" Closest: {', '.join(keys)}." if keys else ""
+    return BadRequest(
+        f'No model "{_printable(shown)}".{closest} List: GET /v1/models',
+        code="unknown_model",
+        param="model",
+        allowed=keys or None,
+    )
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,0 +1,89 @@
+"""Checks which files a request brings: images, a video, a sound track."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NoReturn
+
+from fairstack_server.catalog.model import Model
+from fairstack_server.catalog.request import VideoAsk
+from fairstack_server.errors import BadRequest
+
+#: Our words for one file each, and what a person calls it.
+SINGLE_INPUTS = {
+    "image": "an image",
+    "end_image": "an image for the last frame",
+    "video": "a video",
+    "audio_url": "a sound track",
+}
+STAND_IN_URL = "https://example.com/input"
+
+
+def check_inputs(model: Model, ask: VideoAsk) -> tuple[frozenset[str], int]:
+    """The roles that files were given for, and the number of images. Raises BadRequest naming the field."""
+    roles = {role for role in SINGLE_INPUTS if _check_single(model, ask, role)}
+    images = _check_images(model, ask)
+    if images:
+        roles.add("images")
+    if model.type == "r2v" and not roles:
+        raise BadRequest(f'{model.key} works from references: give "images".', param="images")
+    return frozenset(roles), images + len(roles & {"image", "end_image"})
+
+
+def default_ask(model: Model) -> VideoAsk:
+    """The least that a request for this model must say, with stand-ins for the prompt and the files."""
+    caps = model.capabilities
+
+    def needed(need: str) -> str | None:
+        return STAND_IN_URL if need == "required" else None
+
+    return VideoAsk(
+        model=model.key,
+        prompt="a stand-in",
+        image=needed(caps.image),
+        end_image=needed(caps.end_image),
+        images=(STAND_IN_URL,) if model.type == "r2v" and caps.images_max else None,
+        video=needed(caps.video),
+        audio_url=needed(caps.audio_url),
+        input_seconds=Decimal(5) if caps.length_of is not None else None,
+    )
+
+
+def _check_single(model: Model, ask: VideoAsk, role: str) -> bool:
+    given = getattr(ask, role)
+    need = getattr(model.capabilities, role)
+    if given is None:
+        if need == "required":
+            what = SINGLE_INPUTS[role]
+            raise BadRequest(f'{model.key} needs {what}: give "{role}", such as an https URL.', param=role)
+        return False
+    if need == "none":
+        _refuse_input(model, role)
+    if not isinstance(given, str) or not given:
+        raise BadRequest(
+            f'"{role}" must be an https URL, a data: URL or the id of an uploaded file.', param=role
+        )
+    return True
+
+
+def _refuse_input(model: Model, role: str) -> NoReturn:
+    message = f'{model.key} takes no "{role}".'
+    if role == "image" and model.twin is not None:
+        message += f' For a clip from an image use "{model.twin}".'
+    elif role == "image":
+        message += " Models that make a clip from an image: GET /v1/models?type=i2v"
+    raise BadRequest(message, param=role, allowed=[])
+
+
+def _check_images(model: Model, ask: VideoAsk) -> int:
+    given, most = ask.images, model.capabilities.images_max
+    if given is None:
+        return 0
+    if not isinstance(given, list | tuple) or not all(isinstance(each, str) and each for each in given):
+        raise BadRequest('"images" must be a list of URLs or file ids.', param="images")
+    if len(given) > most:
+        what = f"takes at most {most}" if most else "takes no reference images"
+        raise BadRequest(
+            f'{len(given)} "images" given; {model.key} {what}.', param="images", allowed={"max": most}
+        )
+    return len(given)

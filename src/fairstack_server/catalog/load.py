@@ -1,0 +1,212 @@
+"""Reads the folders of the catalog: the built-in one and the operator's, whose files win.
+
+    <folder>/models/<vendor>/<key>.toml    one file = one model, the file name is its key
+    <folder>/providers/<provider>.toml     who renders, and which settings enable it
+    <operator's folder>/overrides.toml     the operator's own prices and costs
+
+Everything that is wrong in any file is collected and told at once, with file:line and what would be right.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from importlib import resources
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from fairstack_server.catalog.build import (
+    EntryError,
+    Place,
+    build_model,
+    build_provider,
+    overridden_cost,
+    overridden_price,
+)
+from fairstack_server.catalog.entry import ModelEntry, OverridesEntry, ProviderEntry
+from fairstack_server.catalog.locate import explain, line_of
+from fairstack_server.catalog.model import Model, ProviderFacts
+
+OVERRIDES_FILE = "overrides.toml"
+_SYNTAX_POSITION = re.compile(r" ?\(at line (\d+), column \d+\)$")
+_KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_PROVIDER_KEY = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
+
+EntryT = TypeVar("EntryT", bound=msgspec.Struct)
+
+
+class CatalogError(ValueError):
+    """The catalog cannot be used; one line per problem, each `file:line: what is wrong`."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All models and providers as they were when the files were read; never changes."""
+
+    models: Mapping[str, Model]
+    """By key, in the order of the keys."""
+    aliases: Mapping[str, str]
+    """Alias -> key."""
+    providers: Mapping[str, ProviderFacts]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What was read so far, and from where."""
+
+    models: dict[str, Model] = field(default_factory=dict)
+    providers: dict[str, ProviderFacts] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def refuse(self, path: Path, text: str, place: Place, message: str) -> None:
+        """Note a problem at that place of that file."""
+        named = ".".join(str(step) for step in place)
+        self.problems.append(f"{path}:{line_of(text, place)}: {f'{named}: ' if named else ''}{message}")
+
+
+def builtin_dir() -> Path:
+    """The catalog that came with this server: in the installed wheel, else at the root of the checkout.
+
+    Raises CatalogError when there is none.
+    """
+    installed = Path(str(resources.files("fairstack_server"))) / "_catalog"
+    checkout = Path(__file__).resolve().parents[3] / "catalog"
+    for folder in (installed, checkout):
+        if (folder / "models").is_dir():
+            return folder
+    raise CatalogError([f"{installed}: there is no catalog here; install the package again"])
+
+
+def read_catalog(builtin: Path, operator: Path | None = None) -> Snapshot:
+    """Read both folders. Raises CatalogError with every problem of every file."""
+    reading = _Reading()
+    _read_folder(builtin, reading)
+    if operator is not None:
+        if not operator.is_dir():
+            raise CatalogError([f"{operator}: FAIRSTACK_CATALOG_DIR names no folder"])
+        own = _Reading()
+        _read_folder(operator, own)
+        reading.models.update(own.models)
+        reading.providers.update(own.providers)
+        reading.files.update(own.files)
+        reading.problems.extend(own.problems)
+        _read_overrides(operator / OVERRIDES_FILE, reading)
+    aliases = _collect_aliases(reading)
+    if reading.problems:
+        raise CatalogError(sorted(reading.problems))
+    models = dict(sorted(reading.models.items()))
+    return Snapshot(models, aliases, dict(sorted(reading.providers.items())))
+
+
+def _read_folder(folder: Path, reading: _Reading) -> None:
+    """Read providers/ and every other TOML file, at any depth, as a model."""
+    providers = folder / "providers"
+    for path in sorted(folder.rglob("*.toml")):
+        if path.parent == providers:
+            _read_provider(path, reading)
+        elif path != folder / OVERRIDES_FILE:
+            _read_model(path, reading)
+
+
+def _read_model(path: Path, reading: _Reading) -> None:
+    key = path.stem
+    if not _KEY.fullmatch(key):
+        reading.refuse(
+            path, "", (), f"the file name is the key of a model: {key!r} is not lower-case-with-dashes"
+        )
+        return
+    if key in reading.files:
+        reading.refuse(path, "", (), f"the model {key!r} is in {reading.files[key]} too: remove one")
+        return
+    reading.files[key] = path
+    read = _read_entry(path, ModelEntry, reading)
+    if read is None:
+        return
+    entry, text = read
+    try:
+        reading.models[key] = build_model(key, entry)
+    except EntryError as error:
+        reading.refuse(path, text, error.place, str(error))
+
+
+def _read_provider(path: Path, reading: _Reading) -> None:
+    if not _PROVIDER_KEY.fullmatch(path.stem):
+        reading.refuse(path, "", (), f"the file name is the key of a provider: {path.stem!r} is none")
+        return
+    read = _read_entry(path, ProviderEntry, reading)
+    if read is not None:
+        reading.providers[path.stem] = build_provider(path.stem, read[0])
+
+
+def _read_entry(path: Path, kind: type[EntryT], reading: _Reading) -> tuple[EntryT, str] | None:
+    """The entry and the text of a file; None when it is broken, which has been noted."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reading.refuse(path, "", (), f"cannot be read: {error}")
+        return None
+    try:
+        # Decimal from the first character on: an amount of money is never a float.
+        return msgspec.convert(tomllib.loads(text, parse_float=Decimal), kind), text
+    except tomllib.TOMLDecodeError as error:
+        position = _SYNTAX_POSITION.search(str(error))
+        line = position[1] if position else len(text.splitlines()) or 1
+        reading.problems.append(f"{path}:{line}: not TOML: {_SYNTAX_POSITION.sub('', str(error))}")
+    except msgspec.ValidationError as error:
+        reading.refuse(path, text, *explain(error, kind))
+    return None
+
+
+def _read_overrides(path: Path, reading: _Reading) -> None:
+    if not path.exists():
+        return
+    read = _read_entry(path, OverridesEntry, reading)
+    if read is None:
+        return
+    entry, text = read
+    try:
+        _apply_overrides(entry, reading.models)
+    except EntryError as error:
+        reading.refuse(path, text, error.place, str(error))
+
+
+def _apply_overrides(entry: OverridesEntry, models: dict[str, Model]) -> None:
+    for key, priced in entry.models.items():
+        place: Place = ("models", key)
+        if key not in models:
+            raise EntryError(place, f"there is no model {key!r} to price")
+        models[key] = replace(models[key], prices=(overridden_price(priced, place),))
+    for name, costed in entry.routes.items():
+        place = ("routes", name)
+        key, _, provider = name.partition(":")
+        if key not in models or provider not in {route.provider for route in models[key].routes}:
+            raise EntryError(place, f'there is no route {name!r}; write "model:provider"')
+        cost = overridden_cost(costed, place)
+        routes = tuple(
+            replace(route, costs=(cost,)) if route.provider == provider else route
+            for route in models[key].routes
+        )
+        models[key] = replace(models[key], routes=routes)
+
+
+def _collect_aliases(reading: _Reading) -> dict[str, str]:
+    aliases: dict[str, str] = {}
+    for key, model in sorted(reading.models.items()):
+        for alias in model.aliases:
+            owner = alias if alias in reading.models else aliases.get(alias)
+            if owner is not None:
+                reading.refuse(
+                    reading.files[key], "", ("aliases",), f"the alias {alias!r} already names {owner!r}"
+                )
+            aliases[alias] = key
+    return aliases
