@@ -34,6 +34,7 @@ from fairstack_server.catalog.model import (
     Rate,
     Route,
 )
+from fairstack_server.catalog.options import schema_fault
 from fairstack_server.catalog.sizes import parse_pixels
 from fairstack_server.jsonvalue import JSON
 from fairstack_server.money import micros_of_usd
@@ -116,6 +117,10 @@ def _capabilities(entry: CapabilitiesEntry, place: Place) -> Capabilities:
             (*place, "default_aspect_ratio"), f"{RATIO_OF_IMAGE!r} needs an image and a list of aspect_ratios"
         )
     _check_audio(entry, place)
+    options = _json_table(entry.options)
+    for name, schema in options.items():
+        if fault := schema_fault(schema):
+            raise EntryError((*place, "options", name), fault)
     return Capabilities(
         durations=durations,
         length_of=entry.length_of,
@@ -137,7 +142,7 @@ def _capabilities(entry: CapabilitiesEntry, place: Place) -> Capabilities:
         seed=entry.seed,
         negative_prompt=entry.negative_prompt,
         prompt_max_characters=entry.prompt_max_characters,
-        options=_json_table(entry.options),
+        options=options,
         reframes=entry.reframes,
         limits=tuple(_limits(entry, place)),
     )

@@ -22,16 +22,15 @@ PriceUnit = Literal["clip", "second", "base_plus_second", "million_video_tokens"
 Need = Literal["none", "optional", "required"]
 
 #: How a route wants a value written. `string` "5" · `integer` 5 · `number` 5.0 · `seconds_suffix` "8s" ·
-#: `frames` count (duration x fps + 1) · `frames_exact` count (duration x fps) ·
-#: `pixels` "1280x720" · `pixels_colon` "1280:720" · `pixels_star` "1280*720" (all three: width and height,
-#: whichever word they are written for) · `upper` "720P" · `on_off` "on"/"off" · `boolean` true/false
+#: `frames` count (duration x fps + 1) · `pixels` "1280x720" · `pixels_colon` "1280:720" ·
+#: `pixels_star` "1280*720" (these three write width and height, whichever word they stand at) ·
+#: `upper` "720P" · `on_off` "on"/"off" · `boolean` true/false
 VALUE_FORMS = (
     "string",
     "integer",
     "number",
     "seconds_suffix",
     "frames",
-    "frames_exact",
     "pixels",
     "pixels_colon",
     "pixels_star",
@@ -41,13 +40,14 @@ VALUE_FORMS = (
 )
 
 #: The words of ours that a route's `field_map`, `formats` and `values` may speak of; beside them
-#: `options.<name>` for each option of the model.
+#: `options.<name>` for each option of the model. `size` is width x height as "1280x720".
 ROUTE_WORDS = (
     "prompt",
     "negative_prompt",
     "duration",
     "aspect_ratio",
     "resolution",
+    "size",
     "width",
     "height",
     "fps",
