@@ -76,6 +76,8 @@ class Order:
     """Vendor fields with a constant value on this route."""
     formats: Mapping[str, str] = field(default_factory=dict)
     """Our word -> value form, one of `VALUE_FORMS` in `catalog/model.py`."""
+    values: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict)
+    """Our word -> our value as text -> the vendor's value, where no form describes the difference."""
     callback_url: str | None = None
     """Unguessable URL that carries the nonce; None when we cannot be called from outside."""
 

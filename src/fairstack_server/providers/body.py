@@ -19,18 +19,17 @@ class Unwritable(ValueError):
 def build_body(order: Order, place_file: PlaceFile) -> JSONObject:
     """The body of this order: options first, our words over them, the route's fixed fields over both.
 
-    A word without an entry in `field_map` is not sent; an option without one keeps its own name. Raises
+    What has no entry in `field_map` is not sent; an option's entry is named `options.<name>`. Raises
     ProviderError (not sent, permanent) when a value cannot be written in the form that the route asks for.
     """
     body: JSONObject = {}
     try:
-        for name, value in order.options.items():
-            _put(body, order.field_map.get(name, name), value)
-        for word, value in words_of(order, place_file).items():
+        options = {f"options.{name}": value for name, value in order.options.items()}
+        for word, value in (options | words_of(order, place_file)).items():
             if word in order.field_map:
                 _put(body, order.field_map[word], write_value(word, value, order))
-        for name, value in order.fixed.items():
-            _put(body, name, value)
+        for field, value in order.fixed.items():
+            _put(body, field, value)
     except Unwritable as error:
         raise ProviderError(f"The route {order.endpoint!r}: {error}", sent=False, permanent=True) from None
     return body

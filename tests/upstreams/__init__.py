@@ -1,0 +1,1 @@
+"""Strict stand-ins for the servers that providers call; see README.md."""
