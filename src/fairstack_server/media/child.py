@@ -1,0 +1,167 @@
+"""The confined child: loads the decoders once, then forks one bare process for every file it is given.
+
+The one that stays never looks at a byte of a file. The forked one gives up all rights, decodes one file and
+ends, so nothing that a file does to it can reach the next file. A frame on the pipes is 4 bytes of length
+and a JSON head, then 8 bytes of length and a body.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import select
+import signal
+import struct
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from fairstack_server.media.confine import confine, confinement
+
+MAX_HEAD_BYTES = 64 * 1024
+MAX_BODY_BYTES = 128 * 1024 * 1024
+_MEMORY_BYTES = 448 * 1024 * 1024
+
+Head = dict[str, Any]
+Task = Callable[[Head, bytes, "BinaryIO | None"], tuple[Head, bytes]]
+
+
+def main(kind: str) -> None:
+    """Serve requests of one kind, `image` or `poster`, from standard input until it ends."""
+    task = _load(kind)
+    _write_frame(1, {"ready": True, "confinement": confinement()}, b"")
+    while (request := _read_request()) is not None:
+        head, body = request
+        answer = _run_forked(task, head, body)
+        _write_bytes(1, answer or pack_frame({"died": True}, b""))
+
+
+def pack_frame(head: Head, body: bytes) -> bytes:
+    """One frame as it goes over a pipe."""
+    text = json.dumps(head).encode()
+    return struct.pack(">I", len(text)) + text + struct.pack(">Q", len(body)) + body
+
+
+def _load(kind: str) -> Task:
+    if kind == "image":
+        from fairstack_server.media import pictures
+
+        pictures.warm_up()
+        return _decode_picture
+    from fairstack_server.media import frames
+
+    frames.warm_up()
+    return _make_poster
+
+
+def _decode_picture(head: Head, body: bytes, file: BinaryIO | None) -> tuple[Head, bytes]:
+    from fairstack_server.media.pictures import Framing, ImageRefused, clean_picture
+
+    ratio = tuple(head["ratio"]) if head["ratio"] else None
+    try:
+        image = clean_picture(body, Framing(ratio, head["max_side"]))
+    except ImageRefused as refusal:
+        return {"refused": refusal.reason}, b""
+    facts = {
+        field.name: getattr(image, field.name) for field in dataclasses.fields(image) if field.name != "data"
+    }
+    return facts, image.data
+
+
+def _make_poster(head: Head, body: bytes, file: BinaryIO | None) -> tuple[Head, bytes]:
+    from fairstack_server.media.frames import NoFrame, poster_jpeg
+
+    assert file is not None
+    try:
+        return {}, poster_jpeg(file, head["max_width"])
+    except NoFrame as failure:
+        return {"refused": failure.reason}, b""
+
+
+def _run_forked(task: Task, head: Head, body: bytes) -> bytes | None:
+    """The frame that a confined process answers with; None when it died, lied or took too long."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        _work_and_exit(task, head, body, writing)
+    os.close(writing)
+    try:
+        return _collect(reading, time.monotonic() + head["seconds"])
+    finally:
+        os.close(reading)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def _work_and_exit(task: Task, head: Head, body: bytes, writing: int) -> None:
+    try:
+        file = open(head["path"], "rb", buffering=0) if "path" in head else None  # noqa: SIM115, PTH123
+        for inherited in (0, 1, 2):
+            os.close(inherited)
+        confine(memory_bytes=_MEMORY_BYTES, cpu_seconds=max(1, round(head["seconds"])))
+        _write_bytes(writing, pack_frame(*task(head, body, file)))
+    finally:
+        os._exit(0)
+
+
+def _collect(reading: int, deadline: float) -> bytes | None:
+    answer = bytearray()
+    while True:
+        ready, _, _ = select.select([reading], [], [], max(0.0, deadline - time.monotonic()))
+        if not ready:
+            return None
+        chunk = os.read(reading, 1 << 20)
+        if not chunk:
+            return bytes(answer) if _is_whole(answer) else None
+        answer += chunk
+        if len(answer) > MAX_BODY_BYTES + MAX_HEAD_BYTES:
+            return None
+
+
+def _is_whole(frame: bytearray) -> bool:
+    if len(frame) < 4:
+        return False
+    (head,) = struct.unpack_from(">I", frame)
+    if head > MAX_HEAD_BYTES or len(frame) < 4 + head + 8:
+        return False
+    (body,) = struct.unpack_from(">Q", frame, 4 + head)
+    return len(frame) == 4 + int(head) + 8 + int(body)
+
+
+def _read_request() -> tuple[Head, bytes] | None:
+    size = _read_bytes(4)
+    if size is None:
+        return None
+    text = _read_bytes(struct.unpack(">I", size)[0])
+    length = _read_bytes(8)
+    if text is None or length is None:
+        return None
+    body = _read_bytes(struct.unpack(">Q", length)[0])
+    return None if body is None else (json.loads(text), body)
+
+
+def _read_bytes(length: int) -> bytes | None:
+    data = bytearray()
+    while len(data) < length:
+        chunk = os.read(0, length - len(data))
+        if not chunk:
+            return None
+        data += chunk
+    return bytes(data)
+
+
+def _write_frame(fd: int, head: Head, body: bytes) -> None:
+    _write_bytes(fd, pack_frame(head, body))
+
+
+def _write_bytes(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

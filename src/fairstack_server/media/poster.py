@@ -1,0 +1,46 @@
+"""Makes the still picture of a clip: the first frame that shows something, decoded in a confined child."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairstack_server.media.sandbox import ChildFailed, ConfinedChild
+
+POSTER_MAX_WIDTH = 1280
+_POSTER_SECONDS = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Poster:
+    """A JPEG of a clip, or the reason why there is none; a clip without a poster is still a clip."""
+
+    jpeg: bytes | None
+    reason: str | None = None
+
+
+class PosterMaker:
+    """Makes posters one at a time; never raises for what is in a clip."""
+
+    def __init__(self, *, timeout_seconds: float = _POSTER_SECONDS) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._child = ConfinedChild("poster")
+
+    async def start(self) -> None:
+        """Start the child now; else it starts with the first clip."""
+        await self._child.start()
+
+    async def make(self, clip: Path, *, max_width: int = POSTER_MAX_WIDTH) -> Poster:
+        """The clip's poster as JPEG, at most that wide. `clip` is an absolute path."""
+        head = {"path": str(clip), "max_width": max_width}
+        try:
+            answer, body = await self._child.ask(head, b"", self._timeout_seconds)
+        except ChildFailed as failure:
+            return Poster(None, str(failure))
+        if "refused" in answer:
+            return Poster(None, str(answer["refused"]))
+        return Poster(body)
+
+    async def aclose(self) -> None:
+        """End the child."""
+        await self._child.aclose()
