@@ -1,0 +1,1 @@
+"""The command line: `fairstack video "a dog on a beach"`."""

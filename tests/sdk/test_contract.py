@@ -1,0 +1,114 @@
+"""What the contract promises, on the fake server or on a real one (FAIRSTACK_TEST_BASE_URL)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairstack import GenerationFailed, NotFound, UnknownModel
+from tests.sdk.conftest import ServerUnderTest
+from tests.sdk.faces import done, first, listed
+
+HERE = Path(__file__).parent
+SOURCES = HERE.parents[1] / "src"
+MODEL = "wan-2-1-t2v"
+
+
+def test_seed_example_runs_unchanged(server: ServerUnderTest) -> None:
+    """The page's own program, but for its key, prints the clip's URL and $0.048."""
+    program = (HERE / "seed_example.py.txt").read_text().replace("fs_live_YOUR_KEY", server.api_key)
+    environment = os.environ | {"FAIRSTACK_BASE_URL": server.base_url, "PYTHONPATH": str(SOURCES)}
+    run = subprocess.run(
+        [sys.executable, "-W", "error::SyntaxWarning", "-c", program],
+        env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert run.stderr == ""
+    url, cost = run.stdout.splitlines()
+    assert url.startswith("http")
+    assert url.endswith(".mp4")
+    assert cost == "$0.048"
+
+
+async def test_a_clip_from_prompt_to_file(any_client: Any, tmp_path: Path) -> None:
+    """A job is submitted for a known price, waited for, and its clip saved whole."""
+    job = await done(any_client.generate.video(model=MODEL, prompt="A dog", duration=5))
+    assert job.id.startswith("job_")
+    assert (job.status, job.model) == ("queued", MODEL)
+    assert job.estimated_cost.micro == 48_000
+    result = await done(job.wait(timeout=120))
+    assert (str(result.cost), result.cost.micro, result.cost.currency) == ("$0.048", 48_000, "USD")
+    facts = result.metadata
+    assert (facts.width, facts.height, facts.duration, facts.fps) == (1280, 720, 5, 24)
+    saved = await done(result.save(tmp_path))
+    assert saved.path == tmp_path / f"{job.id}.mp4"
+    assert saved.path.stat().st_size == saved.bytes == facts.bytes
+    assert job.status == "completed"
+
+
+async def test_estimate_costs_nothing(any_client: Any) -> None:
+    """An estimate is the exact price, by either name, and leaves the balance as it was."""
+    before = await done(any_client.credits.get())
+    short = await done(any_client.estimate(model=MODEL, prompt="test"))
+    long = await done(any_client.generate.estimate(model=MODEL, prompt="test"))
+    assert (short.micro, str(long)) == (48_000, "$0.048")
+    assert (await done(any_client.credits.get())).balance == before.balance
+
+
+async def test_a_failed_job_raises_with_the_job(any_client: Any) -> None:
+    """A failed job raises GenerationFailed, which holds the job, its id and the reason."""
+    job = await done(any_client.generate.video(model=MODEL, prompt="test:fail"))
+    with pytest.raises(GenerationFailed) as caught:
+        await done(job.wait(timeout=120))
+    assert caught.value.job is job
+    assert caught.value.job_id == job.id
+    assert caught.value.job.status == "failed"
+    assert caught.value.code == job.error.code
+    assert job.id in str(caught.value)
+
+
+async def test_one_idempotency_key_is_one_job(any_client: Any) -> None:
+    """The caller's own idempotency key makes a repeated call the same job."""
+    key = f"order-{os.urandom(8).hex()}"
+    request = {"model": MODEL, "prompt": "A dog", "idempotency_key": key}
+    first_job = await done(any_client.generate.video(**request))
+    second_job = await done(any_client.generate.video(**request))
+    assert first_job.id == second_job.id
+
+
+async def test_jobs_are_found_again(any_client: Any) -> None:
+    """A job is found by its id and in the list, newest first."""
+    job = await done(any_client.generate.video(model=MODEL, prompt="A dog"))
+    assert (await done(any_client.jobs.get(job.id))).id == job.id
+    assert [found.id for found in await first(any_client.jobs.list(page_size=5), 1)] == [job.id]
+
+
+async def test_catalog(any_client: Any) -> None:
+    """Models are listed and found by key, each with its price."""
+    models = await done(any_client.models.list(type="t2v"))
+    assert MODEL in {model.key for model in models}
+    assert {model.type for model in models} == {"t2v"}
+    model = await done(any_client.models.get(MODEL))
+    assert (model.price.micro, str(model.price)) == (48_000, "$0.048")
+
+
+async def test_what_is_not_there(any_client: Any) -> None:
+    """Unknown jobs and models are refused with classes of their own and a request id."""
+    with pytest.raises(NotFound) as missing:
+        await done(any_client.jobs.get("job_000000000000000000000000"))
+    assert missing.value.request_id
+    with pytest.raises(UnknownModel, match="wan-2-1-t2v"):
+        await done(any_client.generate.video(model="wan-2-1-t2w", prompt="A dog"))
+
+
+async def test_money_and_keys(any_client: Any) -> None:
+    """The wallet, the ledger and usage can be read."""
+    credits = await done(any_client.credits.get())
+    assert credits.balance.micro >= 0
+    assert credits.balance.currency == "USD"
+    assert (await listed(any_client.ledger.list()))[0].id.startswith("led_")
+    await done(any_client.usage(group_by="model"))
