@@ -1,0 +1,1 @@
+"""Words to typed plans: pure functions and tables, no pictures."""

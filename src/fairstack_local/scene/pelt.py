@@ -1,0 +1,285 @@
+"""Draws a body of capsules as a layer: marches to its coat, then through the hair, strand by strand."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fairstack_local.kernels import Bands, inline, kernel
+from fairstack_local.scene.body import Packed, bounds, capsule_distance, skin
+from fairstack_local.scene.camera import Eye, ray_through
+from fairstack_local.scene.light import Light
+from fairstack_local.scene.noise import Texture
+from fairstack_local.scene.vectors import Vec, clamp, dot, smooth
+
+Layer = npt.NDArray[np.float32]
+
+_TILE = 16
+_MARCH_STEPS = 40
+_HAIR_STEPS = 14
+_STRANDS_PER_METRE = 150.0
+_STRAND_STRETCH = 0.13
+
+
+class Tiles(NamedTuple):
+    """Which capsules may be seen in each square of the layer, and how far away they lie."""
+
+    near: npt.NDArray[np.int16]
+    count: npt.NDArray[np.int16]
+    first_row: int
+    first_column: int
+    closest: float
+    farthest: float
+
+
+def draw_body(layer: Layer, body: Packed, eye: Eye, light: Light, grain: Texture, bands: Bands) -> None:
+    """Draw the body over a cleared layer (height, width, 5): premultiplied RGBA, and distance where covered."""
+    layer[...] = 0.0
+    if len(body) == 0:
+        return
+    tiles = _tiles(layer, body, eye)
+    if tiles.near.shape[0] and tiles.near.shape[1]:
+        bands.run(_draw_tiles, tiles.near.shape[0], layer, body, eye, light, grain, tiles)
+
+
+def _tiles(layer: Layer, body: Packed, eye: Eye) -> Tiles:
+    height, width = layer.shape[:2]
+    points, radii = bounds(body)
+    offset = points - np.array(eye.position)
+    depth = offset @ np.array(eye.forward)
+    safe = np.maximum(depth, 0.2)
+    x = ((offset @ np.array(eye.right)) / safe / eye.half_width + 1.0) * 0.5 * width
+    y = (1.0 - (offset @ np.array(eye.up)) / safe / eye.half_height) * 0.5 * height
+    reach = radii / np.maximum(safe - radii, 0.15) / eye.half_height * 0.5 * height * 1.12 + 2.0
+    half = len(body)
+    left, right = np.minimum(x[:half] - reach[:half], x[half:] - reach[half:]), np.maximum(
+        x[:half] + reach[:half], x[half:] + reach[half:]
+    )
+    top, bottom = np.minimum(y[:half] - reach[:half], y[half:] - reach[half:]), np.maximum(
+        y[:half] + reach[:half], y[half:] + reach[half:]
+    )
+    first_row, last_row = (int(np.clip(v, 0, height)) // _TILE for v in (top.min(), bottom.max() + _TILE - 1))
+    first_column, last_column = (
+        int(np.clip(v, 0, width)) // _TILE for v in (left.min(), right.max() + _TILE - 1)
+    )
+    rows = (first_row + np.arange(max(0, last_row - first_row + 1))) * _TILE
+    columns = (first_column + np.arange(max(0, last_column - first_column + 1))) * _TILE
+    rows, columns = rows[rows < height], columns[columns < width]
+    seen = (
+        ((left < columns[:, None] + _TILE) & (right > columns[:, None]))[None]
+        & ((top < rows[:, None] + _TILE) & (bottom > rows[:, None]))[:, None]
+    )
+    order = np.argsort(~seen, axis=2, kind="stable").astype(np.int16)
+    closest = max(float((depth - radii).min()) * 0.97, 0.15)
+    return Tiles(
+        order,
+        seen.sum(axis=2).astype(np.int16),
+        first_row,
+        first_column,
+        closest,
+        float((depth + radii).max()) * 1.25 + 0.3,
+    )
+
+
+@kernel
+def _draw_tiles(
+    top: int, bottom: int, layer: Layer, body: Packed, eye: Eye, light: Light, grain: Texture, tiles: Tiles
+) -> None:
+    height, width = layer.shape[0], layer.shape[1]
+    for tile_row in range(top, bottom):
+        for tile_column in range(tiles.near.shape[1]):
+            count = tiles.count[tile_row, tile_column]
+            if count == 0:
+                continue
+            near = tiles.near[tile_row, tile_column]
+            row0 = (tiles.first_row + tile_row) * _TILE
+            column0 = (tiles.first_column + tile_column) * _TILE
+            for row in range(row0, min(row0 + _TILE, height)):
+                for column in range(column0, min(column0 + _TILE, width)):
+                    ray = ray_through(eye, column + 0.5, row + 0.5, width, height)
+                    _draw_pixel(layer[row, column], ray, body, eye, light, grain, near, count, tiles, height)
+
+
+@inline
+def _draw_pixel(
+    pixel: Layer,
+    ray: Vec,
+    body: Packed,
+    eye: Eye,
+    light: Light,
+    grain: Texture,
+    near: npt.NDArray[np.int16],
+    count: int,
+    tiles: Tiles,
+    height: int,
+) -> None:
+    pixel_angle = 2.0 * eye.half_height / height
+    far, miss = tiles.closest, 9.0
+    hit = False
+    fur = 0.0
+    for _ in range(_MARCH_STEPS):
+        x, y, z = eye.position[0] + ray[0] * far, eye.position[1] + ray[1] * far, eye.position[2] + ray[2] * far
+        distance, fur, _nearest = skin(x, y, z, body, near, count)
+        gap = distance - fur
+        miss = min(miss, gap / (far * pixel_angle))
+        if gap < far * pixel_angle * 0.4:
+            hit = True
+            break
+        far += gap * 0.80
+        if far > tiles.farthest:
+            break
+    if not hit:
+        return
+    _draw_coat(pixel, ray, far, body, eye, light, grain, near, count, pixel_angle)
+
+
+@inline
+def _draw_coat(
+    pixel: Layer,
+    ray: Vec,
+    far: float,
+    body: Packed,
+    eye: Eye,
+    light: Light,
+    grain: Texture,
+    near: npt.NDArray[np.int16],
+    count: int,
+    pixel_angle: float,
+) -> None:
+    """Step through the hair from its tips, gathering strands until nothing shines through."""
+    r, g, b, clear = 0.0, 0.0, 0.0, 1.0
+    shaded = False
+    lit = (0.0, 0.0, 0.0)
+    start = far
+    for _ in range(_HAIR_STEPS):
+        x, y, z = eye.position[0] + ray[0] * far, eye.position[1] + ray[1] * far, eye.position[2] + ray[2] * far
+        distance, fur, nearest = skin(x, y, z, body, near, count)
+        if distance > fur + 0.004 and shaded:
+            # Left the coat again on its far side: a grazing ray.
+            far += max(distance - fur, 0.004)
+            if far > start + 0.35:
+                break
+            continue
+        if not shaded or distance > fur:
+            lit = _lit_coat(x, y, z, ray, body, near, count, nearest, light)
+            shaded = True
+        depth = 1.0 - clamp(distance / (fur + 1e-5), 0.0, 1.0)
+        strand = _strand(x, y, z, body, nearest, grain, fur)
+        opaque = distance < far * pixel_angle * 0.5 + 0.0004
+        share = 1.0 if opaque else smooth(-0.10, 0.34, depth * 1.15 - strand) * 0.85
+        shade = (0.62 + 0.55 * depth * 0.3 + 0.42 * strand) * (0.80 + 0.20 * (1.0 - depth))
+        r += lit[0] * shade * share * clear
+        g += lit[1] * shade * share * clear
+        b += lit[2] * shade * share * clear
+        clear *= 1.0 - share
+        if clear < 0.03:
+            clear = 0.0
+            break
+        far += max(distance * 0.34, fur * 0.16 + far * pixel_angle * 0.4)
+    pixel[0], pixel[1], pixel[2], pixel[3], pixel[4] = r, g, b, 1.0 - clear, start
+
+
+@inline
+def _strand(x: float, y: float, z: float, body: Packed, i: int, grain: Texture, fur: float) -> float:
+    """How deep the hair begins here, 0..1: fine across the hair, long along it, combed towards the end."""
+    distance, along, side, back = capsule_distance(x, y, z, body, i)
+    scale = _STRANDS_PER_METRE * (0.55 if fur > 0.02 else 1.0)
+    u = (along - 0.9 * distance) * scale * _STRAND_STRETCH + i * 7.3
+    return _grain(grain, u, side * scale, back * scale)
+
+
+@inline
+def _grain(grain: Texture, x: float, y: float, z: float) -> float:
+    size = grain.shape[0]
+    fx, fy, fz = math.floor(x), math.floor(y), math.floor(z)
+    ix, iy, iz = int(fx) % size, int(fy) % size, int(fz) % size
+    jx, jy, jz = (ix + 1) % size, (iy + 1) % size, (iz + 1) % size
+    u, v, w = x - fx, y - fy, z - fz
+    near = (grain[iz, iy, ix] * (1 - u) + grain[iz, iy, jx] * u) * (1 - v) + (
+        grain[iz, jy, ix] * (1 - u) + grain[iz, jy, jx] * u
+    ) * v
+    far = (grain[jz, iy, ix] * (1 - u) + grain[jz, iy, jx] * u) * (1 - v) + (
+        grain[jz, jy, ix] * (1 - u) + grain[jz, jy, jx] * u
+    ) * v
+    return near * (1 - w) + far * w
+
+
+@inline
+def _surface(
+    x: float, y: float, z: float, body: Packed, near: npt.NDArray[np.int16], count: int, nearest: int
+) -> tuple[Vec, Vec]:
+    """The normal and the colour of the melted body at a point by its surface."""
+    nx, ny, nz, r, g, b, whole, tint = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    closest = capsule_distance(x, y, z, body, nearest)[0]
+    for n in range(count):
+        i = near[n]
+        distance, along, side, back = capsule_distance(x, y, z, body, i)
+        above = distance - closest
+        if above > 0.10:
+            continue
+        weight = math.exp(-above * 42.0)
+        length = body[i, 6]
+        beyond = along - clamp(along, 0.0, length)
+        taper = (body[i, 7] - body[i, 8]) / length if 0.0 < along < length else 0.0
+        wide = side * body[i, 9] * body[i, 9]
+        scale = weight / (math.sqrt(beyond * beyond + wide * wide + back * back) + 1e-6)
+        lean = beyond + taper * math.sqrt(wide * wide + back * back)
+        nx += (body[i, 3] * lean + body[i, 10] * wide + body[i, 13] * back) * scale
+        ny += (body[i, 4] * lean + body[i, 11] * wide + body[i, 14] * back) * scale
+        nz += (body[i, 5] * lean + body[i, 12] * wide + body[i, 15] * back) * scale
+        colour = math.exp(-above * 75.0) * (1.0 if body[i, 21] < 0.5 or i == nearest else 0.0)
+        r += body[i, 18] * colour
+        g += body[i, 19] * colour
+        b += body[i, 20] * colour
+        tint += colour
+        whole += weight
+    if body[nearest, 21] > 0.5:
+        r, g, b, tint = body[nearest, 18], body[nearest, 19], body[nearest, 20], 1.0
+    size = math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9
+    return (nx / size, ny / size, nz / size), (r / tint, g / tint, b / tint)
+
+
+@inline
+def _lit_coat(
+    x: float,
+    y: float,
+    z: float,
+    ray: Vec,
+    body: Packed,
+    near: npt.NDArray[np.int16],
+    count: int,
+    nearest: int,
+    light: Light,
+) -> Vec:
+    """The coat's colour under sun, sky and the light that the ground throws back."""
+    normal, colour = _surface(x, y, z, body, near, count, nearest)
+    room = skin(x + normal[0] * 0.07, y + normal[1] * 0.07, z + normal[2] * 0.07, body, near, count)[0]
+    open_sky = 0.42 + 0.58 * clamp(room / 0.075, 0.0, 1.0)
+    sunward = dot(normal, light.sun)
+    direct = clamp(sunward * 0.78 + 0.22, 0.0, 1.0) * open_sky
+    facing = max(-dot(normal, ray), 0.0)
+    against = max(dot(ray, light.sun), 0.0)
+    edge = (1.0 - facing) ** 3 * against**2 * smooth(-0.25, 0.55, sunward) * 0.95
+    up = 0.5 + 0.5 * normal[1]
+    shine = 0.0
+    if body[nearest, 22] > 0.0:
+        half = dot(normal, (light.sun[0] - ray[0], light.sun[1] - ray[1], light.sun[2] - ray[2])) * 0.5
+        shine = body[nearest, 22] * (max(half, 0.0) ** 18 * 0.8 + (1.0 - facing) ** 4 * 0.2 + 0.03)
+    return (
+        _lit_channel(0, colour[0], light, open_sky, up, direct, edge, shine),
+        _lit_channel(1, colour[1], light, open_sky, up, direct, edge, shine),
+        _lit_channel(2, colour[2], light, open_sky, up, direct, edge, shine),
+    )
+
+
+@inline
+def _lit_channel(
+    c: int, colour: float, light: Light, open_sky: float, up: float, direct: float, edge: float, shine: float
+) -> float:
+    soft = (light.ambient[c] * (0.35 + 0.75 * up) + light.bounce[c] * (1.0 - up)) * open_sky
+    # Light that comes through the hair at the outline takes on most of the hair's colour.
+    glow = light.sun_colour[c] * edge * (0.25 + 0.75 * colour)
+    return colour * (soft * 1.25 + light.sun_colour[c] * direct) + glow + shine * light.ambient[c] * 2.0
