@@ -152,7 +152,10 @@ def _check_audio(entry: CapabilitiesEntry, place: Place) -> None:
     if entry.audio_toggle and not entry.audio:
         raise EntryError((*place, "audio_toggle"), "needs audio = true")
     if entry.audio_toggle is (entry.audio_default is None):
-        raise EntryError((*place, "audio_default"), "goes with audio_toggle: state both, or leave both out")
+        there = "audio_toggle" if entry.audio_toggle else "audio_default"
+        raise EntryError(
+            (*place, there), "audio_toggle and audio_default go together: state both, or neither"
+        )
 
 
 def _require_member(value: str | None, values: list[str], place: Place) -> None:

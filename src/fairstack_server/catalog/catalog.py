@@ -32,9 +32,10 @@ class Catalog:
 
     def __init__(self, builtin: Path | None = None, operator: Path | None = None) -> None:
         """Read the built-in catalog and the operator's folder. Raises CatalogError naming file:line."""
-        self._builtin = builtin if builtin is not None else builtin_dir()
+        self.builtin = builtin if builtin is not None else builtin_dir()
+        """The folder that came with the server."""
         self._operator = operator
-        self._snapshot = read_catalog(self._builtin, self._operator)
+        self._snapshot = read_catalog(self.builtin, self._operator)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -48,7 +49,7 @@ class Catalog:
 
     def reload(self) -> None:
         """Read the files again. Raises CatalogError and keeps what there was when they are broken."""
-        self._snapshot = read_catalog(self._builtin, self._operator)
+        self._snapshot = read_catalog(self.builtin, self._operator)
 
     def get(self, key_or_alias: str) -> Model:
         """The model of this key or alias. Raises BadRequest `unknown_model` with the closest keys."""

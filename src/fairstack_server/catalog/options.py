@@ -58,7 +58,7 @@ def resolve_options(given: JSON, schemas: Mapping[str, Any], model: str) -> dict
         if name not in schemas:
             known = ", ".join(schemas) or "none"
             raise BadRequest(
-                f'{model} has no option "{name[:80]}"; it has {known}.',
+                f'{model} has no "{_printable(name)}" in options; it has {known}.',
                 param="options",
                 allowed=list(schemas),
             )
@@ -118,3 +118,7 @@ def _allowed(schema: Mapping[str, Any]) -> list[JSON] | dict[str, JSON]:
         for name in ("type", "minimum", "maximum", "maxLength", "maxItems")
         if name in schema
     }
+
+
+def _printable(name: str) -> str:
+    return "".join(each if each.isprintable() else "?" for each in name[:80])
