@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fairstack_server.catalog.catalog import Catalog
-from fairstack_server.catalog.load import CatalogError
+from fairstack_server.catalog.load import CatalogError, builtin_dir
 from fairstack_server.pricing import price_of_default_clip
 from tests.catalog.conftest import TODAY, WriteModel, least
 
@@ -96,6 +96,11 @@ def test_a_snapshot_outlives_a_reload(folder: Path, write: WriteModel) -> None:
         ),
         ({"capabilities": "audio = true\naudio_toggle = true"}, "audio_toggle", "state both"),
         ({"capabilities": "[capabilities.options.x]\ntype = 'colour'"}, "options.x", "type must be one of"),
+        (
+            {"capabilities": "durations = [5]\nlimits = [{ when = { audio = true }, durations = [6] }]"},
+            "limits",
+            "6 is not one of the model's durations",
+        ),
         ({"rates": '{ usd = "cheap" }'}, "rates", "decimal"),
         ({"rates": '{ usd = "-1" }'}, "rates", "cannot be negative"),
         ({"rates": '{ usd = "NaN" }'}, "rates", "not an amount"),
@@ -207,6 +212,17 @@ def test_an_override_of_nothing_is_refused(tmp_path: Path, text: str, said: str)
     found = problem_of(Catalog().builtin, tmp_path)
     assert found.startswith(f"{path}:1: ") or found.startswith(f"{path}:2: ")
     assert said in found
+
+
+def test_the_catalog_is_found_installed_and_in_a_checkout(tmp_path: Path) -> None:
+    """A wheel carries its own catalog, a checkout has it at its root, and neither is told as such."""
+    package = tmp_path / "src" / "fairstack_server"
+    with pytest.raises(CatalogError, match="there is no catalog here"):
+        builtin_dir(package)
+    (tmp_path / "catalog" / "models").mkdir(parents=True)
+    assert builtin_dir(package) == tmp_path / "catalog"
+    (package / "_catalog" / "models").mkdir(parents=True)
+    assert builtin_dir(package) == package / "_catalog"
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairstack_server.catalog.catalog import Catalog
@@ -78,15 +78,13 @@ def test_every_setting_costs_at_least_nothing_and_longer_never_less(builtin: Cat
             assert [micros for _, micros in sorted(priced)] == sorted(micros for _, micros in priced)
 
 
-MODELS = Catalog().models()
-
-
+@settings(max_examples=60, deadline=None)
 @given(data=st.data(), margin=st.decimals(0, 500, places=2), on=st.dates(date(2024, 1, 1), date(2030, 1, 1)))
 def test_a_margin_never_lowers_a_price_and_never_makes_a_fraction(
-    data: st.DataObject, margin: Decimal, on: date
+    builtin: Catalog, data: st.DataObject, margin: Decimal, on: date
 ) -> None:
     """Any setting, any day, any margin: at least the cost, rounded up by less than a micro."""
-    model = data.draw(st.sampled_from(MODELS))
+    model = data.draw(st.sampled_from(builtin.models()))
     settled = resolve(model, data.draw(st.sampled_from(list(every_ask(model)))))
     plain = quote(model, settled, on=on).micros
     raised = quote(model, settled, on=on, margin_percent=margin).micros

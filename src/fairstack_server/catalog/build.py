@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -144,7 +144,7 @@ def _capabilities(entry: CapabilitiesEntry, place: Place) -> Capabilities:
         prompt_max_characters=entry.prompt_max_characters,
         options=options,
         reframes=entry.reframes,
-        limits=tuple(_limits(entry, place)),
+        limits=tuple(_limits(entry, durations, place)),
     )
 
 
@@ -195,15 +195,16 @@ def _sizes(entry: CapabilitiesEntry, place: Place) -> Mapping[str, Mapping[str, 
     }
 
 
-def _limits(entry: CapabilitiesEntry, place: Place) -> list[Limit]:
-    limits = []
+def _limits(entry: CapabilitiesEntry, durations: Durations | None, place: Place) -> Iterator[Limit]:
     for at, limit in enumerate(entry.limits):
         here = (*place, "limits", at)
         for ratio in limit.aspect_ratios:
             _require_member(ratio, entry.aspect_ratios, (*here, "aspect_ratios"))
+        for seconds in limit.durations:
+            if durations is None or not durations.allows(seconds):
+                raise EntryError((*here, "durations"), f"{seconds} is not one of the model's durations")
         when = _conditions(limit.when, (*here, "when"))
-        limits.append(Limit(when, tuple(limit.durations), tuple(limit.aspect_ratios)))
-    return limits
+        yield Limit(when, tuple(sorted(limit.durations)), tuple(limit.aspect_ratios))
 
 
 def _route(entry: RouteEntry, model: ModelEntry, place: Place) -> Route:

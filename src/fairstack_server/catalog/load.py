@@ -74,13 +74,14 @@ class _Reading:
         self.problems.append(f"{path}:{line_of(text, place)}: {f'{named}: ' if named else ''}{message}")
 
 
-def builtin_dir() -> Path:
-    """The catalog that came with this server: in the installed wheel, else at the root of the checkout.
+def builtin_dir(package: Path | None = None) -> Path:
+    """The catalog that came with this server: inside the installed package, else at the root of the checkout.
 
-    Raises CatalogError when there is none.
+    `package` is the folder of `fairstack_server`. Raises CatalogError when there is no catalog.
     """
-    installed = Path(str(resources.files("fairstack_server"))) / "_catalog"
-    checkout = Path(__file__).resolve().parents[3] / "catalog"
+    package = package if package is not None else Path(str(resources.files("fairstack_server")))
+    installed = package / "_catalog"
+    checkout = package.parent.parent / "catalog"
     for folder in (installed, checkout):
         if (folder / "models").is_dir():
             return folder

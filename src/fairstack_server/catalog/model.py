@@ -98,7 +98,8 @@ class Durations:
 class Limit:
     """Where every condition of `when` holds, less is on offer than the capabilities say.
 
-    An example: 1080p only at 8 seconds. Empty = this limit says nothing of that parameter.
+    An example: 1080p only at 8 seconds. Empty = this limit says nothing of that parameter; of several limits
+    that hold and speak of one parameter, the first counts.
     """
 
     when: Conditions

@@ -107,8 +107,8 @@ def _resolution(model: Model, given: JSON) -> str | None:
 
 def _aspect_ratio(model: Model, ask: VideoAsk, settled: Settled) -> str | None:
     caps = model.capabilities
-    narrowed = [limit.aspect_ratios for limit in _limits(model, settled) if limit.aspect_ratios]
-    offered = tuple(ratio for ratio in caps.aspect_ratios if all(ratio in only for only in narrowed))
+    narrowed = (limit.aspect_ratios for limit in _limits(model, settled) if limit.aspect_ratios)
+    offered = next(narrowed, caps.aspect_ratios)
     if ask.aspect_ratio is not None:
         return _choice(model, "aspect_ratio", ask.aspect_ratio, offered)
     default = caps.default_aspect_ratio
@@ -158,11 +158,10 @@ def _limits(model: Model, settled: Settled) -> list[Limit]:
 
 
 def _narrowed(durations: Durations | None, limits: list[Limit]) -> Durations | None:
-    """What the limits leave of the lengths; the default moves to the nearest one that is left."""
-    narrowing = [limit.durations for limit in limits if limit.durations]
-    if durations is None or not narrowing:
+    """What the first limit on the length leaves of it; the default moves to the nearest that is left."""
+    left = next((limit.durations for limit in limits if limit.durations), ())
+    if durations is None or not left:
         return durations
-    left = tuple(sorted(value for value in narrowing[0] if all(value in other for other in narrowing[1:])))
     default = min(left, key=lambda value: abs(value - durations.default))
     return Durations(values=left, default=default)
 
