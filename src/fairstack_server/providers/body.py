@@ -62,7 +62,10 @@ def words_of(order: Order, place_file: PlaceFile) -> dict[str, JSON]:
 
 
 def write_value(word: str, value: JSON, order: Order) -> JSON:
-    """The value as the route wants it written; without a form, as JSON has it (5.0 becomes 5)."""
+    """The value as the route wants it: from its table, in its form, or as it is (5.0 becomes 5)."""
+    table = order.values.get(word)
+    if table and isinstance(value, str | int | float) and _text(value) in table:
+        return table[_text(value)]
     form = order.formats.get(word)
     if form is None:
         return _short_number(value)
@@ -77,11 +80,9 @@ def write_value(word: str, value: JSON, order: Order) -> JSON:
 
 
 def _string(value: JSON, _: Order) -> JSON:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str | int | float):
-        return str(_short_number(value))
-    raise TypeError("not a single value")
+    if not isinstance(value, str | int | float):
+        raise TypeError("not a single value")
+    return _text(value)
 
 
 def _integer(value: JSON, _: Order) -> JSON:
@@ -157,6 +158,12 @@ def _truth(value: JSON) -> bool:
     if not isinstance(value, bool):
         raise TypeError("neither true nor false")
     return value
+
+
+def _text(value: str | float) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(_short_number(value))
 
 
 def _short_number(value: JSON) -> JSON:

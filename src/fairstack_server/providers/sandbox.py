@@ -36,6 +36,8 @@ from fairstack_server.providers.sandbox_stories import (
 
 DEFAULT_WIDTH, DEFAULT_HEIGHT, DEFAULT_FPS, DEFAULT_SECONDS = 1280, 720, 24, 5.0
 RATE_LIMIT_SECONDS = 1.0
+#: How far before its attempt a search begins (`jobs/lifecycle.py`): the lists of real vendors lag.
+FIND_SLACK = timedelta(seconds=60)
 NEXT_LOOK_SECONDS = 0.5
 
 MESSAGES: dict[FailureReason, str] = {
@@ -44,6 +46,9 @@ MESSAGES: dict[FailureReason, str] = {
     "render_failed": "Test: the render failed.",
     "expired": "Test: the provider dropped the task from its queue.",
 }
+
+
+_NEVER_TAKEN = (Submitting.REFUSED, Submitting.RATE_LIMITED, Submitting.UNREACHABLE)
 
 
 class MakeCard(Protocol):
@@ -130,13 +135,11 @@ class Sandbox:
         """The receipt of this order, unless its story keeps the fate of the submit unknown."""
         told = read_story(order.prompt)
         story = told.story
-        if story is None or story.submitting in (Submitting.REFUSED, Submitting.RATE_LIMITED):
-            return None
-        if story.submitting is Submitting.UNREACHABLE:
+        if story is None or story.submitting in _NEVER_TAKEN:
             return None
         if story.submitting is Submitting.FATE_UNKNOWN:
             late = story.late_after_seconds
-            if late is None or self._clock.now() < since + timedelta(seconds=late):
+            if late is None or self._clock.now() < since + FIND_SLACK + timedelta(seconds=late):
                 return None
         return self._ref(order, story, told.seconds)
 

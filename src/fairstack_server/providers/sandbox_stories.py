@@ -12,6 +12,8 @@ from fairstack_server.providers.base import CancelOutcome, FailureReason
 QUICK_SECONDS = 1.0
 SLOW_SECONDS = 120.0
 LONGEST_SECONDS = 3600.0
+SHORT_JOB_SECONDS = 10.0
+GRACE_SECONDS = 60.0
 
 
 class Submitting(enum.Enum):
@@ -54,8 +56,10 @@ class Story:
     cancel: CancelOutcome = CancelOutcome.STOPPED
     poll_breaks_until: float = 0.0
     """Progress up to which every status call breaks."""
+    job_seconds: float | None = None
+    """The job's longest time in this story, so that nobody waits for the model's; None = the model's own."""
     late_after_seconds: float | None = None
-    """With FATE_UNKNOWN: when the provider's list shows the task after all; None = never."""
+    """With FATE_UNKNOWN: how long after the attempt its list shows the task after all; None = never."""
 
 
 PLAIN = Story("", "Any other prompt: a TEST card of the asked size and length.", "completed")
@@ -105,6 +109,7 @@ STORIES: tuple[Story, ...] = (
         "provider_unavailable",
         ending=Ending.NEVER,
         seconds=SLOW_SECONDS,
+        job_seconds=SHORT_JOB_SECONDS,
     ),
     Story(
         "expired",
@@ -127,6 +132,7 @@ STORIES: tuple[Story, ...] = (
         "failed",
         "provider_unavailable",
         submitting=Submitting.RATE_LIMITED,
+        job_seconds=SHORT_JOB_SECONDS,
     ),
     Story(
         "lost_answer",
@@ -140,6 +146,7 @@ STORIES: tuple[Story, ...] = (
         "failed",
         "provider_unavailable",
         submitting=Submitting.FATE_UNKNOWN,
+        job_seconds=SHORT_JOB_SECONDS,
     ),
     Story(
         "late",
@@ -147,7 +154,8 @@ STORIES: tuple[Story, ...] = (
         "failed",
         "provider_unavailable",
         submitting=Submitting.FATE_UNKNOWN,
-        late_after_seconds=90.0,
+        job_seconds=SHORT_JOB_SECONDS,
+        late_after_seconds=SHORT_JOB_SECONDS + 5.0,
     ),
     Story(
         "flaky",
@@ -207,6 +215,14 @@ def read_story(prompt: str) -> Told:
     story = _BY_NAME.get(name)
     own = story.seconds if story else 0.0
     return Told(story, name, min(float(number), LONGEST_SECONDS) if number else own)
+
+
+def job_seconds(prompt: str, longest_seconds: float) -> float:
+    """The longest time of a job with this prompt, given its model's; a slow story gets what it needs."""
+    told = read_story(prompt)
+    if told.story is not None and told.story.job_seconds is not None:
+        return told.story.job_seconds
+    return max(longest_seconds, told.seconds + GRACE_SECONDS)
 
 
 def story_named(name: str) -> Story:

@@ -1,0 +1,79 @@
+"""Which providers the settings enable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fairstack_server.providers.base import CanCancel, CanFind, ReadsCallbacks, SubmitClass
+from fairstack_server.providers.http import Sessions
+from fairstack_server.providers.registry import REQUIRED_SETTINGS, build_providers, missing_setting
+from fairstack_server.settings import Settings, SettingsError
+from tests.providers.makers import ManualClock
+
+
+def _settings(home: Path, **values: str) -> Settings:
+    return Settings(home=home, providers=values)
+
+
+@pytest.mark.parametrize(
+    ("provider", "setting"),
+    [
+        ("fal", "FAL_KEY"),
+        ("replicate", "REPLICATE_API_TOKEN"),
+        ("google", "GOOGLE_CLOUD_PROJECT"),
+        ("runway", "RUNWAYML_API_SECRET"),
+        ("kling", "KLING_ACCESS_KEY"),
+        ("openai_videos", "OPENAI_VIDEOS_URL"),
+        ("local", None),
+        ("sandbox", None),
+    ],
+)
+def test_the_setting_that_is_missing(provider: str, setting: str | None) -> None:
+    """For a provider that is not configured, the setting that would enable it is named."""
+    assert missing_setting(provider) == setting
+
+
+def test_the_first_of_several_settings_that_is_missing() -> None:
+    """Where a provider wants two, the one that is still missing is named, and none when both are there."""
+    assert missing_setting("kling", {"KLING_ACCESS_KEY": "a"}) == "KLING_SECRET_KEY"
+    assert missing_setting("kling", {"KLING_ACCESS_KEY": "a", "KLING_SECRET_KEY": "b"}) is None
+    assert missing_setting("fal", {"FAL_KEY": ""}) == "FAL_KEY"
+
+
+def test_nothing_configured_builds_nothing(sessions: Sessions, clock: ManualClock, tmp_path: Path) -> None:
+    """A fresh install has no vendor, and asks none for anything."""
+    assert build_providers(_settings(tmp_path), sessions, clock) == {}
+
+
+def test_keys_build_providers(sessions: Sessions, clock: ManualClock, tmp_path: Path) -> None:
+    """Each configured vendor is there under its name, with its class and its abilities."""
+    settings = _settings(tmp_path, FAL_KEY="k", OPENAI_VIDEOS_URL="http://127.0.0.1:8000")
+    built = build_providers(settings, sessions, clock)
+    assert {name: provider.submit_class for name, provider in built.items()} == {
+        "fal": SubmitClass.C,
+        "openai_videos": SubmitClass.C,
+    }
+    assert all(name == provider.name and name in REQUIRED_SETTINGS for name, provider in built.items())
+    for ability in (CanCancel, CanFind, ReadsCallbacks):
+        assert isinstance(built["fal"], ability)
+    assert isinstance(built["openai_videos"], CanCancel) and isinstance(built["openai_videos"], CanFind)
+    assert not isinstance(built["openai_videos"], ReadsCallbacks)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"FAL_KEY": "a\nb"}, "FAL_KEY"),
+        ({"FAL_KEY": "k", "FAL_QUEUE_URL": "queue.fal.run"}, "FAL_QUEUE_URL"),
+        ({"OPENAI_VIDEOS_URL": "ftp://host"}, "OPENAI_VIDEOS_URL"),
+        ({"OPENAI_VIDEOS_URL": "http://host", "OPENAI_VIDEOS_DIALECT": "xml"}, "OPENAI_VIDEOS_DIALECT"),
+    ],
+)
+def test_a_useless_value_names_its_setting(
+    sessions: Sessions, clock: ManualClock, tmp_path: Path, values: dict[str, str], named: str
+) -> None:
+    """A setting that cannot be used stops the start and is named."""
+    with pytest.raises(SettingsError, match=named):
+        build_providers(_settings(tmp_path, **values), sessions, clock)
