@@ -19,7 +19,7 @@ class Finding:
 # Each branch answers the rows that break one rule. One statement, so that all of it is seen at one moment.
 _FINDINGS = """
 with book as (
-    select t.id, t.account_id, t.mode, t.kind, t.amount_micros, t.job_id,
+    select t.id, t.account_id, t.mode, t.kind, t.amount_micros, t.job_id, t.key_id, t.created_at,
            coalesce(sum(e.amount_micros), 0) as total,
            coalesce(sum(e.amount_micros) filter (where e.book = 'wallet_available'), 0) as available,
            coalesce(sum(e.amount_micros) filter (where e.book = 'wallet_held'), 0) as held,
@@ -32,6 +32,10 @@ with book as (
            count(*) filter (where kind = 'hold') as holds,
            count(*) filter (where kind in ('capture', 'release')) as settles,
            max(kind) filter (where kind in ('capture', 'release')) as settle,
+           max(account_id) filter (where kind = 'hold') as account_id,
+           max(mode) filter (where kind = 'hold') as mode,
+           max(key_id) filter (where kind = 'hold') as key_id,
+           spending_month(max(created_at) filter (where kind = 'hold')) as month,
            max(amount_micros) filter (where kind = 'hold') as hold_micros,
            max(amount_micros) filter (where kind = 'capture') as charge_micros,
            -sum(held) filter (where kind in ('capture', 'release')) as settled_micros,
@@ -41,15 +45,14 @@ with book as (
     select account_id, mode, sum(available) as available, sum(held) as held
       from book group by account_id, mode
 ), open_holds as (
-    select b.account_id, b.mode, sum(b.amount_micros) as micros
-      from book b join per_job p on p.job_id = b.job_id
-     where b.kind = 'hold' and p.settles = 0 group by b.account_id, b.mode
+    select account_id, mode, sum(hold_micros) as micros
+      from per_job where holds > 0 and settles = 0 group by account_id, mode
 ), spent as (
-    select scope.id, spending_month(t.created_at) as month,
+    select scope.id, p.month,
            sum(case when p.settles = 0 then p.hold_micros else coalesce(p.charge_micros, 0) end) as micros
-      from ledger_transactions t join per_job p on p.job_id = t.job_id
-     cross join lateral (values (t.key_id, true), (t.account_id, t.mode = 'live')) as scope (id, counts)
-     where t.kind = 'hold' and scope.counts group by scope.id, spending_month(t.created_at)
+      from per_job p
+     cross join lateral (values (p.key_id, true), (p.account_id, p.mode = 'live')) as scope (id, counts)
+     where p.holds > 0 and scope.counts group by scope.id, p.month
 )
 select 'I1 a transaction sums to 0' as rule, id as subject, 'sums to ' || total as detail
   from book where total <> 0
