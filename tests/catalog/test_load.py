@@ -95,20 +95,44 @@ def test_a_snapshot_outlives_a_reload(folder: Path, write: WriteModel) -> None:
             "must be one of 720p",
         ),
         ({"capabilities": "audio = true\naudio_toggle = true"}, "audio_toggle", "state both"),
-        ({"capabilities": "[capabilities.options.x]\ntype = 'colour'"}, "options.x", "type must be one of"),
+        (
+            {"capabilities": "[capabilities.options.x]\ntype = 'colour'"},
+            "type = 'colour'",
+            "one of array, boolean",
+        ),
         (
             {"capabilities": "durations = [5]\nlimits = [{ when = { audio = true }, durations = [6] }]"},
             "limits",
             "6 is not one of the model's durations",
         ),
+        (
+            {"capabilities": "[capabilities.options.x]\ntype = 'number'\nmaximum = 1\ndefault = 2"},
+            "options.x",
+            "2 must be at most 1",
+        ),
         ({"rates": '{ usd = "cheap" }'}, "rates", "decimal"),
         ({"rates": '{ usd = "-1" }'}, "rates", "cannot be negative"),
-        ({"rates": '{ usd = "NaN" }'}, "rates", "not an amount"),
+        ({"rates": '{ usd = "NaN" }'}, "rates", "not a number that makes sense"),
+        (
+            {"capabilities": "durations = { min = 1, max = inf }"},
+            "durations",
+            "not a number that makes sense",
+        ),
+        (
+            {"capabilities": "durations = { min = 1, max = 9, step = 1e-9 }"},
+            "durations",
+            "take a longer step",
+        ),
         ({"rates": "{ usd = true }"}, "rates", "Expected `decimal`"),
         (
             {"rates": '{ usd = "1", when = { colour = "red" } }'},
             "rates",
             "no condition can be put on 'colour'",
+        ),
+        (
+            {"top": 'replaced_by = "x"', "capabilities": "audio_default = true"},
+            "audio_default",
+            "go together",
         ),
         ({"unit": "hour"}, "unit =", "one of"),
         ({"more": "[routes.formats]\nduration = 'roman'"}, "duration = 'roman'", "is not a form"),
@@ -130,6 +154,32 @@ def test_an_error_in_a_rate_on_its_own_line_names_that_line(folder: Path, write:
     rates = '\n  { usd = "1", when = { audio = true } },\n  # a remark\n  { usd = "2" },\n  { us = "3" },\n'
     path = write("tiny", least(rates=rates))
     assert problem_of(folder).startswith(f"{path}:{line_with(path, 'us = ')}: ")
+
+
+@pytest.mark.parametrize(
+    ("kind", "role"), [("i2v", "image"), ("flf", "image"), ("r2v", "images_max"), ("lipsync", "audio_url")]
+)
+def test_a_model_takes_the_files_of_its_type(folder: Path, write: WriteModel, kind: str, role: str) -> None:
+    """An image-to-video model that takes no image is a slip of the pen."""
+    path = write("tiny", least().replace('"t2v"', f'"{kind}"'))
+    expected = f'{path}:{line_with(path, "type")}: type: a model of type {kind} takes "{role}"'
+    assert problem_of(folder).startswith(expected)
+
+
+def test_text_over_several_lines_hides_no_line(folder: Path, write: WriteModel) -> None:
+    """What looks like TOML inside a description is not taken for it."""
+    text = least(top='vendor = 5\nreplaced_by = "tiny"').replace(
+        '"A model of a test."', '"""\nvendor = 1\n[capabilities]\n"""', 1
+    )
+    path = write("tiny", text.replace('vendor = "Nobody"\n', ""))
+    assert problem_of(folder).startswith(f"{path}:{line_with(path, 'vendor = 5')}: vendor: ")
+
+
+def test_a_model_that_nobody_can_price_is_refused(folder: Path, write: WriteModel) -> None:
+    """A model without any price or cost could be listed but never sold."""
+    costless = least().replace("[[routes.costs]]", "[routes.nothing]").split("[routes.nothing]")[0]
+    write("tiny", costless)
+    assert "neither a price nor a route with a cost" in problem_of(folder)
 
 
 def test_every_problem_of_every_file_is_told_at_once(folder: Path, write: WriteModel) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fairstack_server.catalog.catalog import Catalog
 from fairstack_server.catalog.inputs import default_ask
 from fairstack_server.catalog.parameters import resolve
+from fairstack_server.catalog.request import VideoAsk
 from fairstack_server.catalog.settled import Settled
 from fairstack_server.errors import BadRequest
 from tests.catalog.conftest import MakeModel, ask
@@ -206,6 +210,35 @@ def test_null_is_the_same_as_nothing(builtin: Catalog) -> None:
     model = builtin.get("veo-3")
     nothing = dict.fromkeys(["duration", "aspect_ratio", "resolution", "audio", "seed", "options", "image"])
     assert resolve(model, ask(**nothing)) == resolve(model, ask())
+
+
+ANY_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["720p", "16:9", 5, 8]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+FIELDS = sorted(set(VideoAsk.__dataclass_fields__) - {"model", "image_size", "input_seconds"})
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), asked=st.dictionaries(st.sampled_from(FIELDS), ANY_JSON, max_size=4))
+def test_no_json_at_all_is_a_surprise(builtin: Catalog, data: st.DataObject, asked: dict[str, Any]) -> None:
+    """Whatever stands in a body, the answer is settled settings or a refusal that can be printed and sent."""
+    model = data.draw(st.sampled_from(builtin.models()))
+    try:
+        settled = resolve(model, ask(**asked))
+    except BadRequest as error:
+        assert error.param is not None
+        assert len(error.message) < 1000
+        json.dumps(error.allowed, allow_nan=False)
+        error.message.encode()
+    else:
+        json.dumps(settled.as_json(), allow_nan=False)
 
 
 def test_an_image_on_a_text_model_names_the_twin(builtin: Catalog) -> None:

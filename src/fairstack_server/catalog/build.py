@@ -7,11 +7,14 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
 
+import msgspec
+
 from fairstack_server.catalog.conditions import read_conditions
 from fairstack_server.catalog.entry import (
     CapabilitiesEntry,
     ModelEntry,
     ModelOverride,
+    OptionEntry,
     PriceEntry,
     ProviderEntry,
     RangeEntry,
@@ -28,19 +31,32 @@ from fairstack_server.catalog.model import (
     Durations,
     Limit,
     Model,
+    ModelType,
     Price,
     PriceUnit,
     ProviderFacts,
     Rate,
     Route,
 )
-from fairstack_server.catalog.options import schema_fault
+from fairstack_server.catalog.options import option_fault
 from fairstack_server.catalog.sizes import parse_pixels
 from fairstack_server.jsonvalue import JSON
 from fairstack_server.money import micros_of_usd
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
+_BEYOND_REASON = Decimal(10) ** 12
+_MOST_STEPS = 10_000
+_INPUTS_OF_TYPE: Mapping[ModelType, tuple[str, ...]] = {
+    "t2v": (),
+    "i2v": ("image",),
+    "flf": ("image", "end_image"),
+    "r2v": ("images_max",),
+    "v2v": ("video",),
+    "extend": ("video",),
+    "lipsync": ("audio_url",),
+    "upscale": ("video",),
+}
 #: Where in the entry something stands: names of fields and positions in lists.
 Place = tuple[str | int, ...]
 
@@ -55,6 +71,8 @@ class EntryError(ValueError):
 
 def build_model(key: str, entry: ModelEntry) -> Model:
     """The model of this key. Raises EntryError for the first thing that makes no sense."""
+    _check_type(entry)
+    _check_numbers(msgspec.to_builtins(entry, builtin_types=(Decimal, date)), ())
     return Model(
         key=key,
         name=entry.name,
@@ -76,6 +94,27 @@ def build_model(key: str, entry: ModelEntry) -> Model:
         replaced_by=entry.replaced_by,
         open_weights=entry.open_weights,
     )
+
+
+def _check_type(entry: ModelEntry) -> None:
+    """A model of a type takes the files that make it one."""
+    for role in _INPUTS_OF_TYPE[entry.type]:
+        if getattr(entry.capabilities, role) in ("none", 0):
+            raise EntryError(
+                ("type",), f'a model of type {entry.type} takes "{role}": say so in capabilities'
+            )
+
+
+def _check_numbers(value: object, place: Place) -> None:
+    """Refuse NaN, infinity and numbers beyond all reason: nothing further on has to think of them."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _check_numbers(inner, (*place, name))
+    elif isinstance(value, list):
+        for at, inner in enumerate(value):
+            _check_numbers(inner, (*place, at))
+    elif isinstance(value, Decimal) and not (value.is_finite() and abs(value) < _BEYOND_REASON):
+        raise EntryError(place, f"{value} is not a number that makes sense here")
 
 
 def build_provider(key: str, entry: ProviderEntry) -> ProviderFacts:
@@ -117,10 +156,7 @@ def _capabilities(entry: CapabilitiesEntry, place: Place) -> Capabilities:
             (*place, "default_aspect_ratio"), f"{RATIO_OF_IMAGE!r} needs an image and a list of aspect_ratios"
         )
     _check_audio(entry, place)
-    options = _json_table(entry.options)
-    for name, schema in options.items():
-        if fault := schema_fault(schema):
-            raise EntryError((*place, "options", name), fault)
+    options = {name: _option(option, (*place, "options", name)) for name, option in entry.options.items()}
     return Capabilities(
         durations=durations,
         length_of=entry.length_of,
@@ -148,6 +184,16 @@ def _capabilities(entry: CapabilitiesEntry, place: Place) -> Capabilities:
     )
 
 
+def _option(entry: OptionEntry, place: Place) -> dict[str, JSON]:
+    """The option's JSON Schema; its default and its choices must fit it."""
+    schema = _json_table(msgspec.to_builtins(entry, builtin_types=(Decimal,)))
+    samples = [*schema.get("enum", []), *([schema["default"]] if "default" in schema else [])]
+    for sample in samples:
+        if fault := option_fault(sample, schema):
+            raise EntryError(place, f"{sample!r} {fault}")
+    return schema
+
+
 def _check_audio(entry: CapabilitiesEntry, place: Place) -> None:
     if entry.audio_toggle and not entry.audio:
         raise EntryError((*place, "audio_toggle"), "needs audio = true")
@@ -173,6 +219,8 @@ def _durations(entry: CapabilitiesEntry, place: Place) -> Durations | None:
         found = Durations(minimum=given.min, maximum=given.max, step=given.step, default=default or given.min)
         if not Decimal(0) < given.min <= given.max or (given.step is not None and given.step <= 0):
             raise EntryError((*place, "durations"), "needs 0 < min <= max, and step > 0 if there is one")
+        if given.step is not None and (given.max - given.min) / given.step > _MOST_STEPS:
+            raise EntryError((*place, "durations"), f"has more than {_MOST_STEPS} steps: take a longer step")
     else:
         if not given or sorted(set(given)) != given or given[0] <= 0:
             raise EntryError((*place, "durations"), "must be rising, positive numbers of seconds")

@@ -14,6 +14,7 @@ from fairstack_server.catalog.conditions import holds
 from fairstack_server.catalog.load import Snapshot
 from fairstack_server.catalog.model import Model, Price, Route
 from fairstack_server.catalog.settled import Settled
+from fairstack_server.errors import BadRequest
 from fairstack_server.pricing import Unpriced, in_force, quote, route_cost
 
 _YEAR = re.compile(r"20[0-9]{2}")
@@ -42,7 +43,11 @@ _Told = tuple[Literal["error", "note"], str]
 
 
 def _findings(model: Model, snapshot: Snapshot, on: date) -> Iterator[_Told]:
-    settings = list(every_setting(model))
+    try:
+        settings = list(every_setting(model))
+    except BadRequest as error:
+        yield "error", f"refuses what it offers: {error.message}"
+        settings = []
     yield from _links(model, snapshot)
     yield from _dates(model, on)
     for route in model.routes:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from fairstack_server.catalog.model import ModelType, Need, PriceUnit, Status, Tier
 
@@ -31,6 +31,20 @@ class RangeEntry(Struct, frozen=True, forbid_unknown_fields=True):
     min: Decimal
     max: Decimal
     step: Decimal | None = None
+
+
+class OptionEntry(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The JSON Schema of one option; the words of it that requests are checked against."""
+
+    type: Literal["string", "integer", "number", "boolean", "array"]
+    description: str | None = None
+    default: Any = None
+    enum: list[Any] | None = None
+    minimum: Decimal | None = None
+    maximum: Decimal | None = None
+    max_length: Annotated[int, Meta(ge=1)] | None = field(default=None, name="maxLength")
+    max_items: Annotated[int, Meta(ge=1)] | None = field(default=None, name="maxItems")
+    items: "OptionEntry | None" = None
 
 
 class LimitEntry(Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,7 +91,7 @@ class CapabilitiesEntry(Struct, frozen=True, forbid_unknown_fields=True):
     negative_prompt: bool = False
     prompt_max_characters: Annotated[int, Meta(ge=1)] = 20_000
     options: Annotated[
-        dict[str, dict[str, Any]], Meta(description="Further options: name -> JSON Schema of its value.")
+        dict[str, OptionEntry], Meta(description="Further options: name -> JSON Schema of its value.")
     ] = {}
     reframes: Annotated[
         bool, Meta(description="No route takes a ratio: the image is cropped or padded to it first.")

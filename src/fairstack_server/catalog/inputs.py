@@ -39,7 +39,7 @@ def default_ask(model: Model) -> VideoAsk:
 
     return VideoAsk(
         model=model.key,
-        prompt="a stand-in",
+        prompt="-",
         image=needed(caps.image),
         end_image=needed(caps.end_image),
         images=(STAND_IN_URL,) if model.type == "r2v" and caps.images_max else None,

@@ -102,6 +102,7 @@ def read_catalog(builtin: Path, operator: Path | None = None) -> Snapshot:
         reading.files.update(own.files)
         reading.problems.extend(own.problems)
         _read_overrides(operator / OVERRIDES_FILE, reading)
+    _refuse_unpriced(reading)
     aliases = _collect_aliases(reading)
     if reading.problems:
         raise CatalogError(sorted(reading.problems))
@@ -198,6 +199,13 @@ def _apply_overrides(entry: OverridesEntry, models: dict[str, Model]) -> None:
             for route in models[key].routes
         )
         models[key] = replace(models[key], routes=routes)
+
+
+def _refuse_unpriced(reading: _Reading) -> None:
+    for key, model in reading.models.items():
+        if not model.prices and not any(route.costs for route in model.routes):
+            message = "there is neither a price nor a route with a cost: state one, here or in overrides.toml"
+            reading.refuse(reading.files[key], "", ("prices",), message)
 
 
 def _collect_aliases(reading: _Reading) -> dict[str, str]:

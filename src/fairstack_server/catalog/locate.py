@@ -14,6 +14,9 @@ from msgspec import inspect
 
 from fairstack_server.catalog.build import Place
 
+#: Stands in a place for a key that msgspec does not tell.
+ANY_KEY = "*"
+
 _HEADER = re.compile(r"^\s*\[(\[)?\s*(.+?)\s*\]\]?\s*(#.*)?$")
 _KEY = re.compile(
     r"""^\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"))*)\s*=(.*)$"""
@@ -53,8 +56,8 @@ def _steps(path: str) -> Iterator[str | int]:
     for name, position in _PATH_STEP.findall(path):
         if name:
             yield name
-        elif position != "...":
-            yield int(position)
+        else:
+            yield ANY_KEY if position == "..." else int(position)
 
 
 def _type_at(kind: inspect.Type, place: Place) -> inspect.Type:
@@ -93,8 +96,12 @@ def _places(text: str) -> Iterator[tuple[int, Place]]:
     table: Place = ()
     counts: dict[Place, int] = {}
     array: Place | None = None
+    quotes: str | None = None
     for number, line in enumerate(text.splitlines(), start=1):
         stripped = line.strip()
+        if quotes is not None:
+            quotes = None if quotes in line else quotes
+            continue
         if array is not None:
             if stripped.startswith("]"):
                 array = None
@@ -111,6 +118,13 @@ def _places(text: str) -> Iterator[tuple[int, Place]]:
             yield from ((number, (*place, *inner)) for inner in _inline(key[2]))
             if key[2].split("#")[0].strip() == "[":
                 array = place
+            quotes = _opened_quotes(key[2])
+
+
+def _opened_quotes(value: str) -> str | None:
+    """The quotes of a text that begins on this line and ends on a later one."""
+    opening = value.strip()[:3]
+    return opening if opening in ('"""', "'''") and value.count(opening) == 1 else None
 
 
 def _open_table(parts: tuple[str, ...], is_array: bool, counts: dict[Place, int]) -> Place:
@@ -142,4 +156,7 @@ def _unquote(part: str) -> str:
 
 def _common_depth(found: Place, place: Place) -> int:
     """How far a found place leads towards the wanted one; 0 when it leads elsewhere."""
-    return len(found) if place[: len(found)] == found else 0
+    matches = len(found) <= len(place) and all(
+        wanted in (step, ANY_KEY) for step, wanted in zip(found, place, strict=False)
+    )
+    return len(found) if matches else 0

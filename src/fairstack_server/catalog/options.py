@@ -9,21 +9,6 @@ from typing import Any
 from fairstack_server.errors import BadRequest
 from fairstack_server.jsonvalue import JSON
 
-#: What the schema of one option may say; `description` and `title` are for readers.
-SCHEMA_WORDS = frozenset(
-    {
-        "type",
-        "enum",
-        "minimum",
-        "maximum",
-        "maxLength",
-        "default",
-        "description",
-        "title",
-        "items",
-        "maxItems",
-    }
-)
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -31,18 +16,6 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "array": (list,),
 }
-
-
-def schema_fault(schema: Mapping[str, Any]) -> str | None:
-    """What is wrong with the schema of an option; None when nothing is."""
-    unknown = sorted(set(schema) - SCHEMA_WORDS)
-    if unknown:
-        return f"{', '.join(unknown)} cannot be checked; there are {', '.join(sorted(SCHEMA_WORDS))}"
-    if "enum" not in schema and schema.get("type") not in _TYPES:
-        return f"type must be one of {', '.join(_TYPES)}"
-    if "default" in schema and _fault(schema["default"], schema) is not None:
-        return f"default {_fault(schema['default'], schema)}"
-    return None
 
 
 def resolve_options(given: JSON, schemas: Mapping[str, Any], model: str) -> dict[str, JSON]:
@@ -62,7 +35,7 @@ def resolve_options(given: JSON, schemas: Mapping[str, Any], model: str) -> dict
                 param="options",
                 allowed=list(schemas),
             )
-        fault = _fault(value, schemas[name])
+        fault = option_fault(value, schemas[name])
         if fault is not None:
             raise BadRequest(
                 f"options.{name} {fault}.", param=f"options.{name}", allowed=_allowed(schemas[name])
@@ -71,7 +44,8 @@ def resolve_options(given: JSON, schemas: Mapping[str, Any], model: str) -> dict
     return options
 
 
-def _fault(value: JSON, schema: Mapping[str, Any]) -> str | None:
+def option_fault(value: JSON, schema: Mapping[str, Any]) -> str | None:
+    """Why this value does not fit the option's schema, as the end of a sentence; None when it fits."""
     if "enum" in schema and not any(_same(value, each) for each in schema["enum"]):
         return f"must be one of {', '.join(map(str, schema['enum']))}"
     kind = schema.get("type")
@@ -89,14 +63,18 @@ def _fault(value: JSON, schema: Mapping[str, Any]) -> str | None:
 def _list_fault(values: list[JSON], schema: Mapping[str, Any]) -> str | None:
     if len(values) > schema.get("maxItems", 100):
         return f"must have at most {schema.get('maxItems', 100)} items"
-    faults = (_fault(each, schema.get("items", {})) for each in values)
+    faults = (option_fault(each, schema.get("items", {})) for each in values)
     return next((f"items: {fault}" for fault in faults if fault is not None), None)
 
 
 def _number_fault(value: float, schema: Mapping[str, Any]) -> str | None:
     low, high = schema.get("minimum"), schema.get("maximum")
-    if (low is not None and value < low) or (high is not None and value > high) or math.isnan(value):
-        return f"must be from {low} to {high}"
+    if math.isnan(value):
+        return "must be a number"
+    if low is not None and value < low:
+        return f"must be at least {low}"
+    if high is not None and value > high:
+        return f"must be at most {high}"
     return None
 
 
