@@ -132,9 +132,8 @@ def _may_enter(folder: Path, account: Account) -> bool:
     return bool(facts.st_mode & stat.S_IXOTH)
 
 
-def programs_for(account: Account | None, system_folder: Path) -> Path:
+def programs_for(account: Account | None, installation: Path, system_folder: Path) -> Path:
     """The folder of PostgreSQL's programs that this account can run; copied once where it has to be."""
-    installation = find_installation()
     if account is None or can_reach(installation / "bin", account):
         return installation / "bin"
     copy = system_folder / f"postgresql-{importlib.metadata.version(DISTRIBUTION)}"
@@ -175,33 +174,34 @@ def _rename_unless_there(source: Path, target: Path) -> None:
 
 async def run_tool(argv: Sequence[str], account: Account | None, *, timeout_seconds: float) -> ToolResult:
     """Run a PostgreSQL program under the account, with none of our environment. Raises DatabaseError."""
-    identity: dict[str, object] = {}
-    if account is not None:
-        identity = {"user": account.uid, "group": account.gid, "extra_groups": []}
+    return await asyncio.to_thread(_run_tool, argv, account, timeout_seconds)
+
+
+def _run_tool(argv: Sequence[str], account: Account | None, timeout_seconds: float) -> ToolResult:
+    # In a thread, not as a subprocess of the event loop: uvloop's cannot change user or umask.
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+        ended = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             cwd="/",
             env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C", "TZ": "UTC"},
             start_new_session=True,
             umask=0o077,
-            **identity,  # type: ignore[arg-type]
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
+            timeout=timeout_seconds,
+            check=False,
         )
     except OSError as error:
         who = f" as {account.name}" if account else ""
         raise DatabaseError(
             f"{argv[0]} could not be run{who}: {error.strerror or error}. {OR_USE_YOUR_OWN}"
         ) from error
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            output, _ = await process.communicate()
-    except TimeoutError as error:
-        process.kill()
-        await process.wait()
+    except subprocess.TimeoutExpired as error:
         raise DatabaseError(
             f"{Path(argv[0]).name} did not end within {timeout_seconds:g} seconds."
         ) from error
-    return ToolResult(process.returncode or 0, output.decode(errors="replace").strip())
+    return ToolResult(ended.returncode, ended.stdout.decode(errors="replace").strip())

@@ -69,7 +69,6 @@ create table jobs (
     cancel_requested_at timestamptz,
     cancel_after_at     timestamptz,
     deadline_at         timestamptz not null,          -- given up after this
-    not_before          timestamptz,                   -- no step before this (a provider asked to wait)
     terminal            bytea,                         -- the exact bytes of the public answer, written at settle
     created_at          timestamptz not null default now(),
     started_at          timestamptz,

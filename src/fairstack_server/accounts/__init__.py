@@ -1,0 +1,1 @@
+"""Who may use the gateway: accounts and their API keys."""

@@ -1,0 +1,254 @@
+"""Accounts and API keys in PostgreSQL. A key is shown once; only its SHA-256 and first characters are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+
+from fairstack_server.db.connections import Connection, Pool
+from fairstack_server.errors import BadRequest, Conflict, NotFound
+from fairstack_server.ids import (
+    Mode,
+    api_key_hash,
+    api_key_shown_prefix,
+    new_api_key,
+    new_id,
+)
+from fairstack_server.wallet import store as wallet
+
+SCOPES: Final = (
+    "generate",
+    "jobs:read",
+    "assets:read",
+    "assets:delete",
+    "credits:read",
+    "keys:write",
+    "admin",
+)
+#: What a key gets that asks for nothing: everything but `admin`.
+USER_SCOPES: Final = tuple(scope for scope in SCOPES if scope != "admin")
+DEFAULT_ACCOUNT: Final = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a request: found from its key."""
+
+    account_id: str
+    key_id: str
+    mode: Mode
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One wallet owner."""
+
+    id: str
+    name: str
+    cap_micros: int | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as its owner sees it: never the key itself."""
+
+    id: str
+    account_id: str
+    mode: Mode
+    name: str
+    prefix: str
+    scopes: tuple[str, ...]
+    cap_micros: int | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+class Accounts:
+    """Accounts and keys."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def create(self, name: str, cap_micros: int | None = None) -> Account:
+        """Open an account with $0.00 of live money and $100.00 of test money. Raises Conflict for a name taken."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            return await create_account(connection, name, cap_micros)
+
+    async def find(self, name_or_id: str) -> Account:
+        """An account by its name or id. Raises NotFound."""
+        row = await self._pool.fetchrow("select * from accounts where id = $1 or name = $1", name_or_id)
+        if row is None:
+            raise NotFound(f"No account {name_or_id!r}.")
+        return _account(row)
+
+    async def all(self) -> list[Account]:
+        """Every account, oldest first."""
+        return [
+            _account(row) for row in await self._pool.fetch("select * from accounts order by created_at, id")
+        ]
+
+    async def caller(self, key: str) -> Caller | None:
+        """Who holds this key; None for an unknown, revoked or expired one."""
+        row = await self._pool.fetchrow(
+            """
+            update api_keys set last_used_at = now()
+            where hash = $1 and revoked_at is null and (expires_at is null or expires_at > now())
+            returning id, account_id, mode, scopes
+            """,
+            api_key_hash(key),
+        )
+        if row is None:
+            return None
+        return Caller(row["account_id"], row["id"], row["mode"], frozenset(row["scopes"]))
+
+    async def create_key(
+        self,
+        account_id: str,
+        mode: Mode,
+        name: str,
+        scopes: Sequence[str] = USER_SCOPES,
+        *,
+        cap_micros: int | None = None,
+        expires_at: datetime | None = None,
+    ) -> tuple[ApiKey, str]:
+        """Make a key; the second value is the key itself, to be shown this once."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            return await create_key(
+                connection, account_id, mode, name, scopes, cap_micros=cap_micros, expires_at=expires_at
+            )
+
+    async def keys(self, account_id: str) -> list[ApiKey]:
+        """An account's keys, oldest first, revoked ones included."""
+        rows = await self._pool.fetch(
+            "select * from api_keys where account_id = $1 order by created_at, id", account_id
+        )
+        return [_key(row) for row in rows]
+
+    async def change_key(
+        self,
+        account_id: str,
+        key_id: str,
+        *,
+        name: str | None,
+        scopes: Sequence[str] | None,
+        cap_micros: int | None,
+        cap_given: bool,
+    ) -> ApiKey:
+        """Change what is given; `cap_given` with None takes the cap away. Raises NotFound."""
+        if scopes is not None:
+            check_scopes(scopes)
+        row = await self._pool.fetchrow(
+            """
+            update api_keys set name = coalesce($3, name), scopes = coalesce($4, scopes),
+                                cap_micros = case when $6 then $5 else cap_micros end
+            where id = $1 and account_id = $2 and revoked_at is null returning *
+            """,
+            key_id,
+            account_id,
+            name,
+            None if scopes is None else list(scopes),
+            cap_micros,
+            cap_given,
+        )
+        if row is None:
+            raise NotFound("There is no such API key.")
+        return _key(row)
+
+    async def revoke_key(self, account_id: str, key_id: str) -> ApiKey:
+        """End a key at once; repeating it changes nothing. Raises NotFound."""
+        row = await self._pool.fetchrow(
+            "update api_keys set revoked_at = coalesce(revoked_at, now()) "
+            "where id = $1 and account_id = $2 returning *",
+            key_id,
+            account_id,
+        )
+        if row is None:
+            raise NotFound("There is no such API key.")
+        return _key(row)
+
+
+async def create_account(connection: Connection, name: str, cap_micros: int | None = None) -> Account:
+    """As `Accounts.create`, in the caller's transaction."""
+    row = await connection.fetchrow(
+        "insert into accounts (id, name, cap_micros) values ($1, $2, $3) on conflict (name) do nothing returning *",
+        new_id("acct"),
+        name,
+        cap_micros,
+    )
+    if row is None:
+        raise Conflict(f"There is an account named {name!r} already.", code="validation_error")
+    account = _account(row)
+    await wallet.ensure_test_wallet(connection, account.id)
+    return account
+
+
+async def create_key(
+    connection: Connection,
+    account_id: str,
+    mode: Mode,
+    name: str,
+    scopes: Sequence[str],
+    *,
+    cap_micros: int | None = None,
+    expires_at: datetime | None = None,
+) -> tuple[ApiKey, str]:
+    """As `Accounts.create_key`, in the caller's transaction."""
+    check_scopes(scopes)
+    key = new_api_key(mode)
+    row = await connection.fetchrow(
+        """
+        insert into api_keys (id, account_id, mode, name, hash, prefix, scopes, cap_micros, expires_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning *
+        """,
+        new_id("key"),
+        account_id,
+        mode,
+        name,
+        api_key_hash(key),
+        api_key_shown_prefix(key),
+        list(scopes),
+        cap_micros,
+        expires_at,
+    )
+    if row is None:
+        raise NotFound("The account is gone.")
+    return _key(row), key
+
+
+def check_scopes(scopes: Sequence[str]) -> None:
+    """Raise BadRequest naming a scope that there is not."""
+    for scope in scopes:
+        if scope not in SCOPES:
+            raise BadRequest(
+                f"There is no scope {scope[:40]!r}. Scopes: {', '.join(SCOPES)}.",
+                param="scopes",
+                allowed=SCOPES,
+            )
+
+
+def _account(row: asyncpg.Record) -> Account:
+    return Account(row["id"], row["name"], row["cap_micros"], row["created_at"])
+
+
+def _key(row: asyncpg.Record) -> ApiKey:
+    return ApiKey(
+        id=row["id"],
+        account_id=row["account_id"],
+        mode=row["mode"],
+        name=row["name"],
+        prefix=row["prefix"],
+        scopes=tuple(row["scopes"]),
+        cap_micros=row["cap_micros"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        revoked_at=row["revoked_at"],
+        last_used_at=row["last_used_at"],
+    )

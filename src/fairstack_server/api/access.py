@@ -1,0 +1,100 @@
+"""Who may call: keys checked by their CRC before any database read, scopes, and a rate limit per key."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from fairstack_server.accounts.store import Accounts, Caller
+from fairstack_server.errors import Forbidden, NotAuthenticated, RateLimited
+from fairstack_server.ids import api_key_hash, api_key_mode
+
+#: A revoked key may work for this much longer on a process that saw it a moment ago.
+_CACHED_SECONDS = 2.0
+_CACHED_KEYS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class RateState:
+    """Where a key stands in the current minute."""
+
+    limit: int
+    remaining: int
+    reset_seconds: int
+
+    def headers(self) -> list[tuple[str, str]]:
+        """The usual X- headers and the IETF pair."""
+        return [
+            ("x-ratelimit-limit", str(self.limit)),
+            ("x-ratelimit-remaining", str(self.remaining)),
+            ("x-ratelimit-reset", str(self.reset_seconds)),
+            ("ratelimit-policy", f'"default";q={self.limit};w=60'),
+            ("ratelimit", f'"default";r={self.remaining};t={self.reset_seconds}'),
+        ]
+
+
+class Access:
+    """Authenticates requests."""
+
+    def __init__(self, accounts: Accounts, rate_limit_per_minute: int) -> None:
+        self._accounts = accounts
+        self._known: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
+        self._item = RateLimitItemPerMinute(rate_limit_per_minute)
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    async def caller(self, authorization: str | None) -> Caller:
+        """Who sends this Authorization header. Raises NotAuthenticated, saying what a key looks like."""
+        scheme, _, key = (authorization or "").partition(" ")
+        key = key.strip()
+        if scheme.lower() != "bearer" or not key:
+            raise NotAuthenticated(
+                "Send your key as a header: Authorization: Bearer fs_live_… (or fs_test_…)."
+            )
+        if api_key_mode(key) is None:
+            raise NotAuthenticated(
+                "This is not a FairStack key, or it was mistyped: its check digits are wrong."
+            )
+        digest = api_key_hash(key)
+        cached = self._known.get(digest)
+        if cached is not None and time.monotonic() - cached[0] < _CACHED_SECONDS:
+            return cached[1]
+        caller = await self._accounts.caller(key)
+        if caller is None:
+            self._known.pop(digest, None)
+            raise NotAuthenticated(
+                "This key is unknown, was revoked or has expired. List yours: GET /v1/api-keys."
+            )
+        self._known[digest] = (time.monotonic(), caller)
+        self._known.move_to_end(digest)
+        if len(self._known) > _CACHED_KEYS:
+            self._known.popitem(last=False)
+        return caller
+
+    def forget(self) -> None:
+        """Read every key afresh: one was changed or revoked in this process."""
+        self._known.clear()
+
+    def count(self, caller: Caller) -> RateState:
+        """Count one request of this key. Raises RateLimited when the minute is used up."""
+        allowed = self._limiter.hit(self._item, caller.key_id)
+        window = self._limiter.get_window_stats(self._item, caller.key_id)
+        seconds = max(1, int(window.reset_time - time.time()) + 1)
+        if not allowed:
+            raise RateLimited(
+                f"More than {self._item.amount} requests in a minute with this key. Try again in {seconds} s.",
+                retry_after_seconds=seconds,
+            )
+        return RateState(self._item.amount, window.remaining, seconds)
+
+
+def require_scope(caller: Caller, scope: str) -> None:
+    """Raise Forbidden unless the key has the scope."""
+    if scope not in caller.scopes:
+        raise Forbidden(
+            f"This key lacks the scope {scope!r}. Use a key that has it, or add it: PATCH /v1/api-keys."
+        )

@@ -1,0 +1,113 @@
+"""The ASGI application: routes, access, request ids, errors, and headers on everything."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import structlog
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from fairstack_server.api.access import require_scope
+from fairstack_server.api.answers import HttpRequest, error_answer
+from fairstack_server.api.doc import Doc
+from fairstack_server.api.routes import (
+    admin,
+    callbacks,
+    files,
+    generations,
+    health,
+    jobs,
+    keys,
+    media,
+    models,
+    money,
+    webhooks,
+)
+from fairstack_server.bootstrap import Gateway
+from fairstack_server.ids import new_id
+
+log = structlog.get_logger()
+
+_EVERYWHERE = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+]
+_QUIET_PATHS = frozenset({"/healthz", "/readyz"})
+
+
+def all_routes(gateway: Gateway) -> list[HTTPRouteHandler]:
+    """Every route there is."""
+    nouns = (generations, jobs, models, money, keys, files, webhooks, admin, callbacks, media, health)
+    return [handler for noun in nouns for handler in noun.routes(gateway)]
+
+
+def build_app(gateway: Gateway) -> Litestar:
+    """The application over a gateway; the gateway's own life is the caller's."""
+
+    async def admit(request: HttpRequest) -> None:
+        """Routes that name a scope need a key that has it; every such request counts for the key's rate."""
+        doc = request.route_handler.opt.get("doc")
+        if not isinstance(doc, Doc) or doc.scope is None:
+            return
+        caller = await gateway.access.caller(request.headers.get("authorization"))
+        request.state.caller = caller
+        rate = gateway.access.count(caller)
+        request.scope["state"]["rate_headers"] = rate.headers()
+        require_scope(caller, doc.scope)
+
+    return Litestar(
+        route_handlers=all_routes(gateway),
+        before_request=admit,
+        exception_handlers={Exception: error_answer},
+        middleware=[_dress],
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=gateway.settings.body_max_bytes,
+    )
+
+
+def _shown_path(path: str) -> str:
+    """Paths that are secrets in themselves (a clip's token, a callback's nonce) are not logged."""
+    first = path.split("/", 2)[1] if path.startswith("/") else ""
+    return f"/{first}/…" if first in ("media", "callbacks") else path
+
+
+def _dress(app: ASGIApp) -> ASGIApp:
+    """Give every answer its request id and headers, and every request a line in the log."""
+
+    async def dressed(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        request_id = new_id("req")
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        started = time.perf_counter()
+
+        async def send_dressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = list(message.get("headers", []))
+                headers.append((b"x-request-id", request_id.encode()))
+                present = {name.lower() for name, _ in headers}
+                headers.extend(pair for pair in _EVERYWHERE if pair[0] not in present)
+                headers.extend(
+                    (name.encode(), value.encode()) for name, value in state.get("rate_headers", ())
+                )
+                message["headers"] = headers
+                if scope["path"] not in _QUIET_PATHS:
+                    log.info(
+                        "api.request",
+                        request_id=request_id,
+                        method=scope["method"],
+                        path=_shown_path(scope["path"]),
+                        status=message["status"],
+                        ms=round((time.perf_counter() - started) * 1000, 1),
+                    )
+            await send(message)
+
+        await app(scope, receive, send_dressed)
+
+    return dressed

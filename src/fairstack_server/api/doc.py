@@ -1,0 +1,55 @@
+"""What the OpenAPI page says of a route, declared beside the route itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fairstack_server.errors import ErrorCode
+
+Where = Literal["query", "path", "header"]
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A parameter outside the body."""
+
+    name: str
+    where: Where
+    meaning: str
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+
+    @property
+    def required(self) -> bool:
+        """Only path parameters are."""
+        return self.where == "path"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A success: its shape and what it means. `shape` None = no body, or not JSON (see `media_type`)."""
+
+    meaning: str
+    shape: Any = None
+    media_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Doc:
+    """One operation."""
+
+    summary: str
+    tag: str
+    answers: Mapping[int, Answer]
+    scope: str | None = None
+    """Scope that the key must have; None = public."""
+    params: tuple[Param, ...] = ()
+    body: Any = None
+    body_media_types: tuple[str, ...] = ("application/json",)
+    errors: tuple[ErrorCode, ...] = ()
+    description: str = ""
+
+    def opt(self) -> dict[str, Any]:
+        """As Litestar carries it with the handler."""
+        return {"doc": self}

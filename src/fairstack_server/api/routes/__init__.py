@@ -1,0 +1,1 @@
+"""The routes, one file per noun; each hands its handlers to `api/app.py`."""

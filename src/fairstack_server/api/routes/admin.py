@@ -1,0 +1,113 @@
+"""/v1/admin: accounts, money in, providers. Scope `admin`."""
+
+from __future__ import annotations
+
+from litestar import Response, get, post
+from litestar.handlers import HTTPRouteHandler
+
+from fairstack_server.accounts.store import USER_SCOPES, Account
+from fairstack_server.api.answers import HttpRequest, json_answer
+from fairstack_server.api.doc import Answer, Doc, Param
+from fairstack_server.api.money_view import (
+    AccountList,
+    AccountRequest,
+    AccountView,
+    GrantRequest,
+    GrantView,
+    NewAccountView,
+    ProviderList,
+    ProviderView,
+    account_view,
+)
+from fairstack_server.api.parse import parse_as
+from fairstack_server.api.wire import cost
+from fairstack_server.bootstrap import Gateway
+from fairstack_server.errors import BadRequest
+from fairstack_server.money import MAX_MICROS
+from fairstack_server.wallet import store
+
+_NAME_CHARACTERS = 100
+
+LIST_ACCOUNTS = Doc(
+    summary="List accounts",
+    tag="Admin",
+    scope="admin",
+    answers={200: Answer("All accounts.", AccountList)},
+)
+CREATE_ACCOUNT = Doc(
+    summary="Open an account with a live and a test key",
+    tag="Admin",
+    scope="admin",
+    body=AccountRequest,
+    answers={201: Answer("The account and its keys, shown this once.", NewAccountView)},
+    errors=("validation_error",),
+)
+GRANT = Doc(
+    summary="Put live money into an account's wallet",
+    tag="Admin",
+    scope="admin",
+    params=(Param("account_id", "path", "Id or name of the account."),),
+    body=GrantRequest,
+    answers={201: Answer("The booking.", GrantView)},
+    errors=("validation_error", "not_found"),
+)
+PROVIDERS = Doc(
+    summary="Which providers are configured, and what would configure the others",
+    tag="Admin",
+    scope="admin",
+    answers={200: Answer("The providers.", ProviderList)},
+)
+
+
+def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
+    """The admin routes."""
+
+    async def view(account: Account) -> AccountView:
+        async with gateway.pool.acquire() as connection:
+            return account_view(account, await store.balance(connection, account.id, "live"))
+
+    @get("/v1/admin/accounts", opt=LIST_ACCOUNTS.opt())
+    async def list_accounts(request: HttpRequest) -> Response[bytes]:
+        return json_answer(AccountList([await view(account) for account in await gateway.accounts.all()]))
+
+    @post("/v1/admin/accounts", opt=CREATE_ACCOUNT.opt(), status_code=201)
+    async def create_account(request: HttpRequest) -> Response[bytes]:
+        wanted = parse_as(await request.body(), AccountRequest)
+        if not 1 <= len(wanted.name) <= _NAME_CHARACTERS:
+            raise BadRequest(f"'name' must have 1 to {_NAME_CHARACTERS} characters.", param="name")
+        if wanted.cap_micro is not None and not 0 <= wanted.cap_micro <= MAX_MICROS:
+            raise BadRequest("'cap_micro' must be 0 or more microdollars.", param="cap_micro")
+        account = await gateway.accounts.create(wanted.name, wanted.cap_micro)
+        _, live = await gateway.accounts.create_key(account.id, "live", "first live key", USER_SCOPES)
+        _, test = await gateway.accounts.create_key(account.id, "test", "first test key", USER_SCOPES)
+        return json_answer(NewAccountView(account=await view(account), live_key=live, test_key=test), 201)
+
+    @post("/v1/admin/accounts/{account_id:str}/grants", opt=GRANT.opt(), status_code=201)
+    async def grant(request: HttpRequest, account_id: str) -> Response[bytes]:
+        wanted = parse_as(await request.body(), GrantRequest)
+        account = await gateway.accounts.find(account_id)
+        async with gateway.pool.acquire() as connection, connection.transaction():
+            booking = await store.grant(connection, account.id, "live", wanted.micro, wanted.memo)
+            balance = await store.balance(connection, account.id, "live")
+        return json_answer(GrantView(booking, cost(balance.available_micros)), 201)
+
+    @get("/v1/admin/providers", opt=PROVIDERS.opt())
+    async def list_providers(request: HttpRequest) -> Response[bytes]:
+        items = []
+        for key, facts in sorted(gateway.catalog.providers.items()):
+            provider = gateway.providers.get(key)
+            items.append(
+                ProviderView(
+                    name=key,
+                    configured=provider is not None,
+                    settings=list(facts.settings),
+                    models=sum(
+                        any(route.provider == key for route in model.routes)
+                        for model in gateway.catalog.models()
+                    ),
+                    submit_class=None if provider is None else provider.submit_class.name,
+                )
+            )
+        return json_answer(ProviderList(items))
+
+    return [list_accounts, create_account, grant, list_providers]

@@ -1,0 +1,266 @@
+"""The one composition root: from settings to a gateway whose parts know only what they were given."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import structlog
+
+from fairstack_local import RenderPool
+from fairstack_server.accounts.store import Accounts
+from fairstack_server.api.access import Access
+from fairstack_server.api.wire import ended_job
+from fairstack_server.catalog.catalog import Catalog
+from fairstack_server.clock import Clock, SystemClock
+from fairstack_server.db.connections import OwnConnection, Pool
+from fairstack_server.db.dsn import Dsn
+from fairstack_server.db.notices import Notices
+from fairstack_server.db.pool import open_connection, open_pool
+from fairstack_server.doctor import has_local_engine
+from fairstack_server.egress import Egress
+from fairstack_server.generations import Generations, Terms
+from fairstack_server.inputs import Files, Inputs, WebhookGate
+from fairstack_server.jobs.cancel import Cancelling
+from fairstack_server.jobs.keeping import ClipKeeper
+from fairstack_server.jobs.late import LateResults
+from fairstack_server.jobs.lifecycle import Lifecycle, Pace
+from fairstack_server.jobs.orders import Planner, Planning
+from fairstack_server.jobs.placement import Placement
+from fairstack_server.jobs.queue import Queue
+from fairstack_server.jobs.reading import JobReader
+from fairstack_server.jobs.settle import Settlement
+from fairstack_server.jobs.store import JobStore
+from fairstack_server.jobs.worker import Worker
+from fairstack_server.media.fetch import MediaFetch
+from fairstack_server.media.poster import PosterMaker
+from fairstack_server.media.sandbox import ImageDecoder
+from fairstack_server.media.store import MediaStore
+from fairstack_server.media.testcard import make_test_card
+from fairstack_server.providers.base import Provider
+from fairstack_server.providers.http import provider_sessions
+from fairstack_server.providers.registry import build_providers
+from fairstack_server.settings import Settings
+from fairstack_server.webhooks.deliver import Deliverer
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Gateway:
+    """Everything that a face of the server calls, wired."""
+
+    settings: Settings
+    pool: Pool
+    clock: Clock
+    notices: Notices
+    catalog: Catalog
+    providers: Mapping[str, Provider]
+    configured: frozenset[str]
+    access: Access
+    accounts: Accounts
+    generations: Generations
+    jobs: JobStore
+    reader: JobReader
+    cancelling: Cancelling
+    files: Files
+    media: MediaStore
+    webhook_gate: WebhookGate
+    deliverer: Deliverer
+    worker: Worker | None
+    home_id: str
+
+    async def run_worker(self) -> None:
+        """Work on jobs until `stop_working`."""
+        if self.worker is not None:
+            await self.worker.run()
+
+    async def deliver_webhooks(self) -> None:
+        """Send what is in the outbox until `stop_working`."""
+        await self.deliverer.run()
+
+    async def stop_working(self) -> None:
+        """Stop the worker and the webhook sender; what they had goes back to the tables."""
+        if self.worker is not None:
+            await self.worker.stop()
+        await self.deliverer.stop()
+
+
+@contextlib.asynccontextmanager
+async def open_gateway(settings: Settings, dsn: Dsn, *, works: bool = True) -> AsyncIterator[Gateway]:
+    """A gateway on a migrated database; closed in order when the block ends. `works`: with a worker."""
+    async with contextlib.AsyncExitStack() as stack:
+        pool = await open_pool(dsn, settings.database_connections)
+        stack.push_async_callback(pool.close)
+        yield await _wire(settings, dsn, pool, stack, works=works)
+
+
+async def _wire(
+    settings: Settings, dsn: Dsn, pool: Pool, stack: contextlib.AsyncExitStack, *, works: bool
+) -> Gateway:
+    clock = SystemClock()
+    notices = await _notices(dsn, stack)
+    catalog = Catalog(operator=settings.catalog_dir)
+    providers = await _providers(settings, clock, stack)
+    configured = frozenset(providers) - {"sandbox"}
+    egress = Egress(trusted_origins=_trusted_origins(settings), webhook_allow=settings.webhook_allow)
+    stack.push_async_callback(egress.aclose)
+    decoder, poster = ImageDecoder(), PosterMaker()
+    stack.push_async_callback(decoder.aclose)
+    stack.push_async_callback(poster.aclose)
+    media = MediaStore(settings.media_url or str(settings.home / "media"), f"{settings.base_url}/media")
+    fetch = MediaFetch(
+        egress,
+        decoder,
+        image_max_bytes=settings.image_max_bytes,
+        image_timeout_seconds=settings.image_timeout_seconds,
+        clip_max_bytes=settings.result_max_bytes,
+        clip_timeout_seconds=settings.result_timeout_seconds,
+    )
+    queue = Queue(
+        pool, max_in_flight=settings.worker_jobs, heartbeat_seconds=2 * settings.worker_timeout_seconds
+    )
+    jobs = JobStore(pool, settings.worker_timeout_seconds)
+    settlement = Settlement(pool, ended_job)
+    files = Files(pool, media, fetch, settings.home / "work", settings.image_max_bytes)
+    gate = WebhookGate(egress)
+    placement = Placement(pool, queue)
+    stack.push_async_callback(placement.close)
+    reader = JobReader(pool)
+    stack.push_async_callback(reader.close)
+    planner = Planner(
+        catalog,
+        configured,
+        files,
+        Planning(settings.submit_attempts, settings.allow_loss, settings.public_url.rstrip("/") or None),
+    )
+    keeper = ClipKeeper(media, fetch, poster, egress, settings.home / "work")
+    worker = None
+    if works:
+        worker = Worker(
+            pool,
+            lambda: open_connection(dsn, application="fairstack worker"),
+            queue,
+            jobs,
+            Lifecycle(
+                jobs, settlement, planner, keeper, providers, notices, clock, Pace(settings.submit_attempts)
+            ),
+            LateResults(jobs, settlement, planner, keeper, providers, clock),
+            clock,
+            worker_timeout_seconds=settings.worker_timeout_seconds,
+            sweep_seconds=settings.sweep_seconds,
+            sandbox_in_flight=settings.sandbox_in_flight,
+        )
+    accounts = Accounts(pool)
+    return Gateway(
+        settings=settings,
+        pool=pool,
+        clock=clock,
+        notices=notices,
+        catalog=catalog,
+        providers=providers,
+        configured=configured,
+        access=Access(accounts, settings.rate_limit_per_minute),
+        accounts=accounts,
+        generations=Generations(
+            catalog,
+            configured,
+            configured | {"fal", "openai_videos", "local"},
+            Terms(settings.margin_percent, settings.allow_loss),
+            Inputs(files, media, fetch, public=bool(settings.public_url)),
+            gate,
+            placement,
+            clock,
+        ),
+        jobs=jobs,
+        reader=reader,
+        cancelling=Cancelling(pool, jobs, settlement, clock),
+        files=files,
+        media=media,
+        webhook_gate=gate,
+        deliverer=Deliverer(
+            pool,
+            egress.post,
+            clock,
+            connect=lambda: open_connection(dsn, application="fairstack webhooks"),
+            timeout_seconds=settings.webhook_timeout_seconds,
+        ),
+        worker=worker,
+        home_id=hashlib.sha256(str(settings.home).encode()).hexdigest()[:16],
+    )
+
+
+async def _notices(dsn: Dsn, stack: contextlib.AsyncExitStack) -> Notices:
+    async def connect() -> OwnConnection:
+        return await open_connection(dsn, application="fairstack notices")
+
+    notices = Notices(connect)
+    await notices.start()
+    stack.push_async_callback(notices.stop)
+    return notices
+
+
+async def _providers(
+    settings: Settings, clock: Clock, stack: contextlib.AsyncExitStack
+) -> Mapping[str, Provider]:
+    sessions = await stack.enter_async_context(provider_sessions())
+    pool: RenderPool | None = None
+    if has_local_engine():
+        pool = RenderPool(settings.local_processes, settings.home / "cache" / "kernels")
+        stack.push_async_callback(pool.aclose)
+    return build_providers(settings, sessions, clock, render_pool=pool, make_card=_card_maker(stack))
+
+
+class _CardMaker:
+    """Makes TEST cards in a process of low priority, so that a flood of tests sinks nobody."""
+
+    def __init__(self) -> None:
+        # Started with the first card; a start of the server waits for nothing that it may not need.
+        self._pool: ProcessPoolExecutor | None = None
+
+    async def __call__(
+        self, width: int, height: int, fps: int, duration_seconds: float, title: str, out_path: Path
+    ) -> None:
+        """Write the whole card; raises OSError when it cannot be made."""
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                max_workers=1, mp_context=get_context("spawn"), initializer=os.nice, initargs=(10,)
+            )
+        try:
+            await asyncio.get_running_loop().run_in_executor(
+                self._pool, _write_card, str(out_path), width, height, fps, duration_seconds, title
+            )
+        except BrokenProcessPool as error:
+            self._pool = None
+            raise OSError("the process that makes TEST cards ended") from error
+
+    def close(self) -> None:
+        """End the process."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _card_maker(stack: contextlib.AsyncExitStack) -> _CardMaker:
+    maker = _CardMaker()
+    stack.callback(maker.close)
+    return maker
+
+
+def _write_card(path: str, width: int, height: int, fps: int, seconds: float, title: str) -> None:
+    make_test_card(Path(path), width=width, height=height, duration_seconds=seconds, title=title, fps=fps)
+
+
+def _trusted_origins(settings: Settings) -> dict[str, list[str]]:
+    """Addresses that the operator configured for a provider; trusted for that provider alone (ruling 27)."""
+    names = {"fal": "FAL_QUEUE_URL", "openai_videos": "OPENAI_VIDEOS_URL"}
+    return {
+        provider: [settings.providers[name]] for provider, name in names.items() if name in settings.providers
+    }

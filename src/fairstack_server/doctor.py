@@ -1,0 +1,52 @@
+"""What an operator wants to know before anything else: what is set up, what is not, and what would enable it."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from fairstack_server.catalog.catalog import Catalog
+from fairstack_server.db.embedded import EmbeddedPostgres
+from fairstack_server.db.home_lock import read_holder
+from fairstack_server.providers.registry import REQUIRED_SETTINGS, missing_setting
+from fairstack_server.settings import Settings
+
+
+async def examine(settings: Settings) -> list[str]:
+    """One line per finding; calls no provider and starts nothing."""
+    lines = [f"data folder   {settings.home}", f"database      {_database(settings)}"]
+    holder = read_holder(settings.home)
+    lines.append(
+        f"server        {'running at ' + str(holder.url) if holder else 'not running; start it: fairstack serve'}"
+    )
+    engine = "ready" if has_local_engine() else "not installed; pip install 'fairstack[local]'"
+    lines.append(f"local engine  {engine}")
+    lines.extend(_providers(settings))
+    return lines
+
+
+def has_local_engine() -> bool:
+    """Whether the libraries of the embedded engine are installed."""
+    needed = ("numba", "numpy", "cv2", "av", "onnxruntime")
+    return all(importlib.util.find_spec(name) is not None for name in needed)
+
+
+def _database(settings: Settings) -> str:
+    if settings.database_url:
+        return "FAIRSTACK_DATABASE_URL"
+    status = EmbeddedPostgres(settings.home).status()
+    where = f" in {status.folder}" if isinstance(status.folder, Path) else ""
+    return f"embedded, {'running' if status.running else 'stopped'}{where}"
+
+
+def _providers(settings: Settings) -> list[str]:
+    catalog = Catalog(operator=settings.catalog_dir)
+    lines = []
+    for provider in sorted(REQUIRED_SETTINGS):
+        models = [m.key for m in catalog.models() if any(r.provider == provider for r in m.routes)]
+        if not models:
+            continue
+        missing = missing_setting(provider, settings.providers)
+        state = "configured" if missing is None else f"set {missing}"
+        lines.append(f"{provider:13} {state}: {', '.join(models)}")
+    return lines

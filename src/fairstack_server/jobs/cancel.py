@@ -1,0 +1,36 @@
+"""Cancelling at the user's wish: on the spot where nobody has begun, else passed on to whoever works on the job."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fairstack_server.clock import Clock
+from fairstack_server.db.connections import Pool
+from fairstack_server.errors import Conflict
+from fairstack_server.jobs.reading import JobRecord
+from fairstack_server.jobs.settle import Settlement
+from fairstack_server.jobs.store import JobStore
+
+Cancellation = Literal["stopped", "requested", "too_late"]
+
+
+class Cancelling:
+    """Cancels jobs."""
+
+    def __init__(self, pool: Pool, store: JobStore, settlement: Settlement, clock: Clock) -> None:
+        self._pool = pool
+        self._store = store
+        self._settlement = settlement
+        self._clock = clock
+
+    async def cancel(self, record: JobRecord) -> Cancellation:
+        """`stopped`: it has ended, the hold is released. `requested`: its worker knows. Raises Conflict."""
+        if record.terminal is not None:
+            raise Conflict(f"Job {record.id} is {record.state.value}: it cannot be cancelled any more.")
+        async with self._pool.acquire() as connection, connection.transaction():
+            job = await self._store.claim_unstarted(connection, record.id)
+            if job is not None:
+                await self._settlement.cancel_in(connection, job, self._clock.now())
+                return "stopped"
+        await self._store.request_cancel(record.id)
+        return "requested"

@@ -1,0 +1,469 @@
+"""A job's whole life, from the queue to its end. Read this first.
+
+    queued ──> submitting ──> running ──> storing ──> completed
+      │            │  └─> submit_unknown ─┘  │           (charged exactly what was quoted)
+      └────────────┴──────────┴──────────────┴──> failed | cancelled
+                                                         (charged nothing)
+
+`advance` takes one job to its end and may be repeated after a crash at any line. What makes that safe:
+
+* The intent to submit is committed before the first byte leaves. A worker that finds an intent of another one
+  never assumes that it was not sent: it reconciles by the provider's submit class.
+* Only class A (the provider honours our nonce as idempotency key) is ever sent again.
+* A receipt is written as soon as it is known, by whoever knows it, and never changes.
+* Every write of state or money is fenced. A worker that froze and woke up gets LeaseLost and stops.
+* The end is one transaction: state, money, clip, event, webhook (`settle.py`).
+
+Providers translate; this module owns every loop, wait, retry and limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar, assert_never
+
+import structlog
+
+from fairstack_server.clock import Clock
+from fairstack_server.db.notices import Notice, Notices
+from fairstack_server.jobs.job import Attempt, AttemptOutcome, Completion, Failure, Job, State
+from fairstack_server.jobs.settle import Settlement
+from fairstack_server.jobs.store import JobStore, LeaseLost
+from fairstack_server.jsonvalue import JSONObject
+from fairstack_server.providers.base import (
+    CanCancel,
+    CancelOutcome,
+    CanFind,
+    ClipAt,
+    ClipFacts,
+    Failed,
+    Order,
+    Pending,
+    Provider,
+    ProviderError,
+    RateLimitedUpstream,
+    Submission,
+    SubmitClass,
+    Succeeded,
+)
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+#: A list or look-up at the provider may lag and its clock may differ: look this far back.
+_FIND_SLACK = timedelta(seconds=60)
+_FIRST_POLL_SECONDS = 1.0
+_LONGEST_POLL_SECONDS = 30.0
+_PROGRESS_STEP = 0.01
+
+UNKNOWN_FATE = Failure(
+    "provider_unavailable",
+    "The provider gave no sure answer in the longest time this model may take. You were charged nothing; "
+    "if the clip arrives after all, it will be given to you under /v1/jobs/{id}/late_result.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedAttempt:
+    """A route that was chosen for a job, with the order as that route wants it."""
+
+    attempt: Attempt
+    order: Order
+
+
+class PlansAttempts(Protocol):
+    """Chooses routes and writes orders (`orders.py`)."""
+
+    async def plan(self, job: Job, earlier: list[Attempt], now: datetime) -> PlannedAttempt | Failure:
+        """The next attempt of a job, or why there is none."""
+        ...
+
+    async def order_of(self, job: Job, attempt: Attempt) -> Order:
+        """The order of an attempt again, after a restart."""
+        ...
+
+
+class NotAClip(Exception):
+    """What the provider delivered cannot be used as a clip; trying again will bring the same."""
+
+
+class KeepsClips(Protocol):
+    """Brings a provider's clip into our store (`media/`)."""
+
+    async def keep(self, job: Job, attempt: Attempt, clip: ClipAt, facts: ClipFacts) -> Completion:
+        """Download, check, store. Raises NotAClip for a useless file, OSError for what may pass."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The lifecycle's own limits."""
+
+    submit_attempts: int = 4
+    store_attempts: int = 20
+    send_grace_seconds: float = 10.0
+
+
+class Lifecycle:
+    """Takes jobs through their lives."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        settlement: Settlement,
+        planner: PlansAttempts,
+        keeper: KeepsClips,
+        providers: Mapping[str, Provider],
+        notices: Notices,
+        clock: Clock,
+        pace: Pace,
+    ) -> None:
+        self._store = store
+        self._settlement = settlement
+        self._planner = planner
+        self._keeper = keeper
+        self._providers = providers
+        self._notices = notices
+        self._clock = clock
+        self._pace = pace
+
+    async def advance(self, job: Job) -> None:
+        """Take a claimed job to its end. Raises LeaseLost when another worker has it; safe to repeat."""
+        async with self._notices.of_job(job.id) as inbox:
+            while not job.ended:
+                match job.state:
+                    case State.QUEUED:
+                        job = await self._submit(job, inbox)
+                    case State.SUBMITTING:
+                        job = await self._recover_intent(job)
+                    case State.SUBMIT_UNKNOWN:
+                        job = await self._reconcile(job, inbox)
+                    case State.RUNNING:
+                        job = await self._follow(job, inbox)
+                    case State.STORING:
+                        job = await self._keep(job, inbox)
+                    case State.COMPLETED | State.FAILED | State.CANCELLED:
+                        return
+                    case _:
+                        assert_never(job.state)
+
+    # --- queued -> submitting -> running
+
+    async def _submit(self, job: Job, inbox: asyncio.Queue[Notice]) -> Job:
+        """Choose a route, commit the intent, send the order once."""
+        if self._cancel_wanted(job):
+            return await self._settlement.cancel(job, self._clock.now())
+        if self._clock.now() >= job.deadline_at:
+            return await self._fail(
+                job, Failure("provider_unavailable", "No provider took the order in time.")
+            )
+        earlier = await self._store.attempts(job.id)
+        planned = await self._planner.plan(job, earlier, self._clock.now())
+        if isinstance(planned, Failure):
+            return await self._fail(job, planned)
+        # Saved before anything is sent: a crash after this line must not submit twice.
+        job = await self._store.write_intent(job, planned.attempt)
+        sent, retry_after = await _unbroken(self._send(job, planned), self._pace.send_grace_seconds)
+        if sent.state is State.QUEUED:
+            failed_tries = sum(a.outcome in ("not_sent", "rate_limited") for a in earlier)
+            await self._wait(sent, inbox, retry_after or min(60.0, 2.0**failed_tries))
+        return sent
+
+    async def _send(self, job: Job, planned: PlannedAttempt) -> tuple[Job, float | None]:
+        """Send one order whose intent is committed, and record exactly what is known of it."""
+        attempt, provider = planned.attempt, self._providers[planned.attempt.provider]
+        # A worker that froze between intent and send finds here that its lease is gone.
+        if not await self._store.still_ours(job):
+            raise LeaseLost(job.id)
+        log.info("job.submitting", job=job.id, provider=attempt.provider, attempt=attempt.number)
+        try:
+            answer = await provider.submit(planned.order)
+        except ProviderError as error:
+            return await self._call_broke(job, attempt, error), None
+        match answer:
+            case Submission(ref):
+                await self._store.write_receipt(attempt.nonce, ref, "answer")
+                return await self._store.end_attempt(job, attempt, "submitted", State.RUNNING), None
+            case Succeeded():
+                job = await self._store.end_attempt(job, attempt, "submitted", State.RUNNING)
+                return await self._found_clip(job, answer), None
+            case Failed():
+                return await self._refused(job, attempt, answer), None
+            case RateLimitedUpstream(retry_after):
+                job = await self._store.end_attempt(job, attempt, "rate_limited", State.QUEUED)
+                return job, retry_after or 5.0
+            case _:
+                assert_never(answer)
+
+    async def _call_broke(self, job: Job, attempt: Attempt, error: ProviderError) -> Job:
+        """Not sent: free to try again. Possibly sent: never sent again, but looked for."""
+        log.warning(
+            "job.submit_broke", job=job.id, provider=attempt.provider, sent=error.sent, error=str(error)
+        )
+        if error.sent:
+            return await self._store.end_attempt(job, attempt, "unknown", State.SUBMIT_UNKNOWN, str(error))
+        outcome: AttemptOutcome = "refused" if error.permanent else "not_sent"
+        return await self._store.end_attempt(job, attempt, outcome, State.QUEUED, str(error))
+
+    async def _refused(self, job: Job, attempt: Attempt, failed: Failed) -> Job:
+        """The provider looked and said no. A moderation refusal is final; else another route may be tried."""
+        if failed.reason == "content_filtered":
+            await self._store.note_outcome(attempt, "refused", failed.message)
+            return await self._fail(job, Failure("content_filtered", failed.message))
+        return await self._store.end_attempt(job, attempt, "refused", State.QUEUED, failed.message)
+
+    # --- submitting, found after a crash
+
+    async def _recover_intent(self, job: Job) -> Job:
+        """An intent of a former life: whether it was sent is not known, so it counts as sent."""
+        attempt = await self._newest_attempt(job)
+        if await self._store.receipt(attempt.nonce) is not None:
+            return await self._store.end_attempt(job, attempt, "submitted", State.RUNNING)
+        log.warning("job.intent_without_receipt", job=job.id, provider=attempt.provider)
+        return await self._store.end_attempt(job, attempt, "unknown", State.SUBMIT_UNKNOWN)
+
+    # --- submit_unknown
+
+    async def _reconcile(self, job: Job, inbox: asyncio.Queue[Notice]) -> Job:
+        """Find out what became of an order whose answer was lost, by what its provider offers for that."""
+        attempt = await self._newest_attempt(job)
+        tries = 0
+        while self._clock.now() < job.deadline_at:
+            if await self._store.receipt(attempt.nonce) is not None:
+                return await self._store.move(job, State.RUNNING)
+            outcome = await self._look_for(job, attempt)
+            if outcome is not None:
+                return outcome
+            await self._wait(job, inbox, min(_LONGEST_POLL_SECONDS, _FIRST_POLL_SECONDS * 2**tries))
+            tries += 1
+        return await self._give_up(job)
+
+    async def _look_for(self, job: Job, attempt: Attempt) -> Job | None:
+        provider = self._providers.get(attempt.provider)
+        if provider is None:
+            return None
+        try:
+            match provider.submit_class:
+                case SubmitClass.A:
+                    return await self._send_again(job, attempt, provider)
+                case SubmitClass.B | SubmitClass.C:
+                    return await self._find(job, attempt, provider)
+                case SubmitClass.D:
+                    return None
+                case _:
+                    assert_never(provider.submit_class)
+        except ProviderError as error:
+            log.warning("job.reconcile_broke", job=job.id, provider=attempt.provider, error=str(error))
+            return None
+
+    async def _send_again(self, job: Job, attempt: Attempt, provider: Provider) -> Job | None:
+        """The provider promises that the same nonce is the same task: sending again asks, it does not order."""
+        if not await self._store.still_ours(job):
+            raise LeaseLost(job.id)
+        answer = await provider.submit(await self._planner.order_of(job, attempt))
+        match answer:
+            case Submission(ref):
+                await self._store.write_receipt(attempt.nonce, ref, "reconcile")
+                return await self._store.move(job, State.RUNNING)
+            case Succeeded():
+                return await self._found_clip(await self._store.move(job, State.RUNNING), answer)
+            case Failed():
+                return await self._fail(job, _failure_of(answer))
+            case RateLimitedUpstream():
+                return None
+            case _:
+                assert_never(answer)
+
+    async def _find(self, job: Job, attempt: Attempt, provider: Provider) -> Job | None:
+        if not isinstance(provider, CanFind):
+            return None
+        order = await self._planner.order_of(job, attempt)
+        ref = await provider.find(order, attempt.created_at - _FIND_SLACK)
+        if ref is None:
+            return None
+        await self._store.write_receipt(attempt.nonce, ref, "reconcile")
+        return await self._store.move(job, State.RUNNING)
+
+    # --- running
+
+    async def _follow(self, job: Job, inbox: asyncio.Queue[Notice]) -> Job:
+        """Poll until the provider is done, telling progress and passing on a wish to cancel."""
+        attempt = await self._newest_attempt(job)
+        ref = await self._store.receipt(attempt.nonce)
+        provider = self._providers.get(attempt.provider)
+        if ref is None or provider is None:
+            await self._wait(job, inbox, _LONGEST_POLL_SECONDS)
+            return job if self._clock.now() < job.deadline_at else await self._give_up(job)
+        cancel_asked, told, polls = False, -1.0, 0
+        while True:
+            if not cancel_asked and self._cancel_wanted(job):
+                cancel_asked = True
+                if await self._stopped(job, provider, ref):
+                    return await self._settlement.cancel(job, self._clock.now())
+            look = await self._look(job, provider, ref)
+            if isinstance(look, Succeeded):
+                return await self._found_clip(job, look)
+            if isinstance(look, Failed):
+                return await self._ended_without_clip(job, look)
+            if self._clock.now() >= job.deadline_at:
+                return await self._give_up(job)
+            told = await self._tell_progress(job, look, told)
+            job = await self._wait(job, inbox, _poll_pause(look, polls))
+            polls += 1
+
+    async def _look(self, job: Job, provider: Provider, ref: JSONObject) -> Pending | Succeeded | Failed:
+        try:
+            return await provider.poll(ref)
+        except ProviderError as error:
+            log.warning("job.poll_broke", job=job.id, provider=provider.name, error=str(error))
+            return Pending(retry_after_seconds=10.0)
+
+    async def _stopped(self, job: Job, provider: Provider, ref: JSONObject) -> bool:
+        """Ask the provider to stop; True only when it confirms, for only then is nothing billed."""
+        if not isinstance(provider, CanCancel):
+            return False
+        try:
+            outcome = await provider.cancel(ref)
+        except ProviderError as error:
+            log.warning("job.cancel_broke", job=job.id, provider=provider.name, error=str(error))
+            return False
+        log.info("job.cancel_asked", job=job.id, provider=provider.name, outcome=outcome.value)
+        return outcome is CancelOutcome.STOPPED
+
+    async def _ended_without_clip(self, job: Job, failed: Failed) -> Job:
+        if failed.reason == "cancelled" and self._cancel_wanted(job):
+            return await self._settlement.cancel(job, self._clock.now())
+        return await self._fail(job, _failure_of(failed))
+
+    async def _tell_progress(self, job: Job, pending: Pending, told: float) -> float:
+        progress = pending.progress
+        if progress is None or progress - told < _PROGRESS_STEP:
+            return told
+        with suppress(OSError):
+            await self._store.tell(job.id, "progress", min(max(progress, 0.0), 1.0))
+        return progress
+
+    # --- storing -> completed
+
+    async def _found_clip(self, job: Job, succeeded: Succeeded) -> Job:
+        """The provider is done: remember where the clip is (without any key) and go on to store it."""
+        where: JSONObject = {"url": succeeded.clip.url, "path": succeeded.clip.path}
+        stored = await self._store.move(job, State.STORING, clip=where)
+        return await self._store_clip(stored, succeeded)
+
+    async def _keep(self, job: Job, inbox: asyncio.Queue[Notice]) -> Job:
+        """Store a clip that was found earlier; its address is asked for afresh, for addresses expire."""
+        attempt = await self._newest_attempt(job)
+        ref = await self._store.receipt(attempt.nonce)
+        provider = self._providers.get(attempt.provider)
+        for tries in range(self._pace.store_attempts):
+            found = self._remembered(job) if ref is None else None
+            if ref is not None and provider is not None:
+                look = await self._look(job, provider, ref)
+                found = look if isinstance(look, Succeeded) else None
+                if isinstance(look, Failed):
+                    return await self._fail(job, _failure_of(look))
+            if found is not None:
+                job = await self._store_clip(job, found)
+                if job.ended:
+                    return job
+            await self._wait(job, inbox, min(_LONGEST_POLL_SECONDS, 2.0**tries))
+        return await self._give_up(job)
+
+    def _remembered(self, job: Job) -> Succeeded | None:
+        if job.clip is None:
+            return None
+        url, path = job.clip.get("url"), job.clip.get("path")
+        return Succeeded(
+            ClipAt(url if isinstance(url, str) else None, path if isinstance(path, str) else None)
+        )
+
+    async def _store_clip(self, job: Job, found: Succeeded) -> Job:
+        """Bring the clip into our store and settle. A passing fault leaves the job in `storing`."""
+        attempt = await self._newest_attempt(job)
+        try:
+            done = await self._keeper.keep(job, attempt, found.clip, found.facts)
+        except NotAClip as error:
+            log.error("job.not_a_clip", job=job.id, provider=attempt.provider, error=str(error))
+            message = f"The provider's file is not a usable clip ({error}). You were charged nothing."
+            return await self._fail(job, Failure("generation_failed", message))
+        except OSError as error:
+            log.warning("job.store_broke", job=job.id, provider=attempt.provider, error=str(error))
+            return job
+        settled = await self._settlement.complete(job, done, attempt.cost_micros, self._clock.now())
+        log.info("job.completed", job=job.id, provider=attempt.provider, bytes=done.bytes)
+        return settled
+
+    # --- ends and waits
+
+    async def _fail(self, job: Job, failure: Failure) -> Job:
+        log.info("job.failed", job=job.id, code=failure.code)
+        return await self._settlement.fail(job, failure, self._clock.now())
+
+    async def _give_up(self, job: Job) -> Job:
+        """The longest job time is over: release the money, and keep looking for a late clip (ruling 10)."""
+        log.error("job.given_up", job=job.id, state=job.state.value)
+        failure = replace(UNKNOWN_FATE, message=UNKNOWN_FATE.message.format(id=job.id))
+        return await self._settlement.fail(job, failure, self._clock.now(), give_up=True)
+
+    async def _newest_attempt(self, job: Job) -> Attempt:
+        return (await self._store.attempts(job.id))[-1]
+
+    def _cancel_wanted(self, job: Job) -> bool:
+        return job.cancel_wanted(self._clock.now())
+
+    async def _wait(self, job: Job, inbox: asyncio.Queue[Notice], seconds: float) -> Job:
+        """Wait, but not past the deadline and only until a wish to cancel or a callback comes."""
+        until = self._clock.monotonic() + min(seconds, self._until_next_limit(job))
+        while (left := until - self._clock.monotonic()) > 0:
+            try:
+                notice = await asyncio.wait_for(inbox.get(), left)
+            except TimeoutError:
+                break
+            if notice.kind == "cancel":
+                return replace(job, cancel_requested_at=job.cancel_requested_at or self._clock.now())
+            if notice.kind == "callback":
+                break
+        return job
+
+    def _until_next_limit(self, job: Job) -> float:
+        """Seconds to the deadline, or to `cancel_after` if that comes first."""
+        now = self._clock.now()
+        limits = [job.deadline_at]
+        if job.cancel_after_at is not None and job.cancel_after_at > now:
+            limits.append(job.cancel_after_at)
+        return max(0.05, (min(limits) - now).total_seconds())
+
+
+def _poll_pause(pending: Pending, polls: int) -> float:
+    """Seconds to the next look: what the provider asks for, else growing from 1 s to 30 s."""
+    if pending.retry_after_seconds is not None:
+        return min(max(pending.retry_after_seconds, 0.1), _LONGEST_POLL_SECONDS)
+    return min(_LONGEST_POLL_SECONDS, _FIRST_POLL_SECONDS * 1.2**polls)
+
+
+def _failure_of(failed: Failed) -> Failure:
+    match failed.reason:
+        case "content_filtered":
+            return Failure("content_filtered", failed.message)
+        case "expired" | "not_found":
+            return Failure("provider_unavailable", failed.message)
+        case "refused" | "render_failed" | "cancelled":
+            return Failure("generation_failed", failed.message)
+        case _:
+            assert_never(failed.reason)
+
+
+async def _unbroken(work: Awaitable[T], grace_seconds: float) -> T:
+    """Let a send that has begun come to its end although we are being stopped, so that its receipt is kept."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with suppress(Exception):
+            await asyncio.wait_for(task, grace_seconds)
+        raise
