@@ -14,7 +14,7 @@ from standardwebhooks import Webhook
 from fairstack_server.clock import SystemClock
 from fairstack_server.db.connections import Pool
 from fairstack_server.db.dsn import Dsn
-from fairstack_server.db.pool import open_connection
+from fairstack_server.db.pool import open_connection, open_pool
 from fairstack_server.egress import AddressRefused, Egress, PostAnswer, TransferFailed
 from fairstack_server.webhooks import deliveries, endpoints
 from fairstack_server.webhooks.deliver import MAX_SENDING_PER_HOST, POLL_SECONDS, Deliverer
@@ -160,6 +160,31 @@ async def test_a_killed_sender_loses_nothing(pool: Pool) -> None:
     delivery, (attempt,) = await seen(pool, delivery_id)
     assert (delivery.state, attempt.number) == ("delivered", 1)
     assert [posted.headers["webhook-id"] for posted in receiver.posted] == [delivery.message_id] * 2
+
+
+async def test_a_database_that_goes_away_costs_no_message(pool: Pool, database: Dsn) -> None:
+    """An outcome that could not be recorded is sent again after the lease, and the sender lives on."""
+    (delivery_id,) = await put_out(pool, "https://slow.example/")
+    receiver, clock = Receiver(), TurnedClock()
+    gate = receiver.hold("slow.example")
+    own_pool = await open_pool(database, 2)
+    running = asyncio.create_task(sender(own_pool, receiver, clock).run())
+    await asyncio.wait_for(receiver.arrived.wait(), SECONDS)
+    own_pool.terminate()
+    gate.set()
+    async with asyncio.timeout(SECONDS):
+        while not any(until - clock.now() == timedelta(seconds=1) for until, _ in clock.sleepers):
+            clock.slept.clear()
+            await clock.slept.wait()
+    assert not running.done()
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    assert (await seen(pool, delivery_id))[0].attempts == 0
+    clock.turn(clock.now() + timedelta(minutes=2))
+    await sender(pool, receiver, clock).deliver_due()
+    delivery, (attempt,) = await seen(pool, delivery_id)
+    assert (delivery.state, attempt.number, len(receiver.posted)) == ("delivered", 1, 2)
 
 
 async def test_a_slow_host_gets_four_at_a_time_and_delays_nobody(pool: Pool) -> None:

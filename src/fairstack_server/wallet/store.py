@@ -7,10 +7,11 @@ trigger; nothing else writes them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+
+import asyncpg
 
 from fairstack_server.db.connections import Connection
 from fairstack_server.errors import NotFound
@@ -191,7 +192,7 @@ async def caps(conn: Connection, account_id: str, key_id: str | None) -> tuple[l
     )
 
 
-def _outcome(hold: HoldRequest, row: Mapping[str, Any]) -> HoldOutcome:
+def _outcome(hold: HoldRequest, row: asyncpg.Record) -> HoldOutcome:
     match row["outcome"]:
         case "held":
             return Held()
@@ -205,7 +206,7 @@ def _outcome(hold: HoldRequest, row: Mapping[str, Any]) -> HoldOutcome:
             raise ValueError(f"hold_many answered {other!r}")
 
 
-def _wallet(account_id: str, row: Mapping[str, Any] | None) -> Wallet:
+def _wallet(account_id: str, row: asyncpg.Record | None) -> Wallet:
     if row is None:
         raise NotFound(f"No account {account_id}.")
     return Wallet(row["available_micros"], row["held_micros"])

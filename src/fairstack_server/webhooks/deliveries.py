@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+
+import asyncpg
 
 from fairstack_server.db.connections import Connection
 from fairstack_server.errors import BadRequest, NotFound
@@ -122,8 +122,8 @@ async def redeliver(conn: Connection, account_id: str, mode: Mode, delivery_id: 
     return _delivery(row)
 
 
-async def _find(conn: Connection, account_id: str, mode: Mode, delivery_id: str) -> Mapping[str, Any] | None:
-    row: Mapping[str, Any] | None = await conn.fetchrow(_READ, account_id, mode, delivery_id)
+async def _find(conn: Connection, account_id: str, mode: Mode, delivery_id: str) -> asyncpg.Record | None:
+    row: asyncpg.Record | None = await conn.fetchrow(_READ, account_id, mode, delivery_id)
     return row
 
 
@@ -131,7 +131,7 @@ def _nothing_there(delivery_id: str) -> NotFound:
     return NotFound(f"No webhook delivery {delivery_id!r}. List: GET /v1/webhooks/deliveries")
 
 
-def _delivery(row: Mapping[str, Any]) -> Delivery:
+def _delivery(row: asyncpg.Record) -> Delivery:
     return Delivery(
         id=row["id"],
         message_id=row["message_id"],

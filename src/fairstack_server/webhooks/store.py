@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, assert_never
+from typing import Literal, assert_never
 from urllib.parse import urlsplit
+
+import asyncpg
 
 from fairstack_server.db.connections import Connection
 from fairstack_server.ids import Mode, new_id
@@ -244,7 +246,7 @@ def host_of(url: str) -> str:
         return url
 
 
-def _claimed(row: Mapping[str, Any]) -> Claimed:
+def _claimed(row: asyncpg.Record) -> Claimed:
     return Claimed(
         id=row["id"],
         message_id=row["message_id"],
