@@ -80,8 +80,8 @@ def quote(
 ) -> Quote:
     """The price of one clip on that day.
 
-    It is the model's own price; else the cost of the first configured route whose cost is known, else of the
-    first route with a cost, plus the margin. Raises Unpriced where no rate covers the settings.
+    It is the model's own price; else, plus the margin, the cost of the first configured route that can make
+    the clip at a known cost, else of the first such route. Raises Unpriced where no rate covers the settings.
     """
     if model.prices:
         price = in_force(model.prices, on)
@@ -89,9 +89,7 @@ def quote(
         if rate is None:
             raise Unpriced(f"{model.key} has no price for these settings: {_described(settled)}.")
         return Quote(math.ceil(amount(price, rate, settled)), price, rate, None)
-    known = set(configured)
-    routes = [*(r for r in model.routes if r.provider in known), *model.routes]
-    for route in routes:
+    for route in _by_claim_to_price(model, settled, frozenset(configured), on):
         if route.costs and (rate := find_rate(price := in_force(route.costs, on), settled)) is not None:
             with_margin = amount(price, rate, settled) * (1 + Fraction(margin_percent) / 100)
             return Quote(math.ceil(with_margin), price, rate, route)
@@ -151,19 +149,37 @@ def _faults(
     price_micros: int,
     allow_loss: bool,
 ) -> Iterator[tuple[LeftOutReason, str]]:
-    name = f"{route.provider} ({route.endpoint})"
     if route.provider not in configured:
         yield "not_configured", f"{route.provider} is not configured."
-    if route.end_of_life is not None and route.end_of_life <= on:
-        yield "end_of_life", f"{name} was closed on {route.end_of_life}."
-    if not holds(route.when, settled.facts()):
-        yield "cannot_carry", f"{name} does not make {_described(settled)}."
-    if dropped := dropped_words(model, route, settled):
-        yield "cannot_carry", f"{name} takes no {', '.join(dropped)}."
+    yield from _unfit(model, route, settled, on)
     if cost is None:
-        yield "cost_unknown", f"What {name} costs is unknown: state it in overrides.toml."
+        yield "cost_unknown", f"What {_named(route)} costs is unknown: state it in overrides.toml."
     elif cost > price_micros and not allow_loss:
-        yield "above_price", f"{name} costs {cost} micros, more than the price of {price_micros}."
+        yield "above_price", f"{_named(route)} costs {cost} micros, more than the price of {price_micros}."
+
+
+def _unfit(model: Model, route: Route, settled: Settled, on: date) -> Iterator[tuple[LeftOutReason, str]]:
+    """Why the route cannot make this clip, whatever it costs and whoever is configured."""
+    if route.end_of_life is not None and route.end_of_life <= on:
+        yield "end_of_life", f"{_named(route)} was closed on {route.end_of_life}."
+    if not holds(route.when, settled.facts()):
+        yield "cannot_carry", f"{_named(route)} does not make {_described(settled)}."
+    if dropped := dropped_words(model, route, settled):
+        yield "cannot_carry", f"{_named(route)} takes no {', '.join(dropped)}."
+
+
+def _by_claim_to_price(model: Model, settled: Settled, configured: frozenset[str], on: date) -> list[Route]:
+    """Configured routes that can make the clip, then the others that can, then the rest."""
+
+    def claim(route: Route) -> tuple[bool, bool]:
+        is_unfit = any(True for _ in _unfit(model, route, settled, on))
+        return is_unfit, route.provider not in configured
+
+    return sorted(model.routes, key=claim)
+
+
+def _named(route: Route) -> str:
+    return f"{route.provider} ({route.endpoint})"
 
 
 def dropped_words(model: Model, route: Route, settled: Settled) -> list[str]:

@@ -251,6 +251,10 @@ def test_a_route_that_would_drop_a_wish_is_no_route(builtin: Catalog, tmp_path: 
     )
     cheap = Catalog(operator=tmp_path)
     assert reasons(cheap, "kling-2-1-std-i2v", {"image": IMAGE})[0] == ["fal", "replicate"]
+    kling = cheap.get("kling-2-1-std-i2v")
+    plain, scaled = (resolve(kling, ask(image=IMAGE, options=o)) for o in (None, {"cfg_scale": 0.7}))
+    assert quote(kling, plain, on=TODAY, configured={"replicate"}).micros == 250_000
+    assert quote(kling, scaled, on=TODAY, configured={"replicate"}).micros == 280_000
     usable, left_out = reasons(cheap, "kling-2-1-std-i2v", {"image": IMAGE, "options": {"cfg_scale": 0.7}})
     assert (usable, left_out["replicate"]) == (["fal"], "cannot_carry")
 
