@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class AsyncFairStack:
-    """A client of one FairStack server, for one API key. For one event loop, asyncio's or trio's.
+    """A client of one FairStack server, for one API key. For one event loop.
 
     The key is `api_key`, else `FAIRSTACK_API_KEY`, else what the server's first start on this machine
     wrote; the server is `base_url`, else `FAIRSTACK_BASE_URL`, else the local one. `timeout` is the

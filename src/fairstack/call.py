@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from fairstack.connection import is_loopback
 from fairstack.errors import BadArgument, FairStackError, UnexpectedAnswer, Unreachable, refusal_class
 from fairstack.flow import Broken, Flow, Manners, Reply, Request, manners, now, send, sleep
 from fairstack.retry import error_object, is_json, pause_before_retry, retry_after_seconds, whole
@@ -103,7 +104,7 @@ def _unreachable(ours: Manners, request: Request, outcome: Broken, key: str | No
     message = f"No answer from {ours.base_url} to {request.method} {request.path}: {outcome.reason}."
     if key and outcome.sent:
         message += f" Whether it arrived is not known; idempotency_key={key!r} makes sending it again safe."
-    elif not outcome.sent:
+    elif not outcome.sent and is_loopback(ours.base_url):
         message += " Is the server running? Start it with: fairstack serve"
     return Unreachable(message, idempotency_key=key)
 

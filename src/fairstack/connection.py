@@ -46,6 +46,11 @@ def connect(
     return Connection(url, _checked_key(key))
 
 
+def is_loopback(url: str) -> bool:
+    """Whether this address is on this machine."""
+    return urlsplit(url).hostname in _LOOPBACK
+
+
 def credentials_path(environment: Mapping[str, str]) -> Path:
     """Where the server's first start writes the keys: `$FAIRSTACK_HOME/credentials.json`."""
     home = environment.get("FAIRSTACK_HOME")
@@ -82,7 +87,7 @@ def _local_url(environment: Mapping[str, str], stored: Mapping[str, Any]) -> str
 
 def _belongs(stored: Mapping[str, Any], url: str) -> bool:
     """Whether the stored keys are of this server; a local key is never shown to a foreign one."""
-    return urlsplit(url).hostname in _LOOPBACK or str(stored.get("base_url", "")).rstrip("/") == url
+    return is_loopback(url) or str(stored.get("base_url", "")).rstrip("/") == url
 
 
 def _checked_url(url: str) -> str:

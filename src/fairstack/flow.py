@@ -1,7 +1,7 @@
 """Calls without I/O: a flow yields what it needs done and is sent what came of it.
 
 Every call of this package is one generator of effects, written once. `runner.py` performs the effects,
-once for threads and once for asyncio and trio, so the sync and async clients cannot drift apart.
+once in the calling thread and once on an event loop, so the sync and async clients cannot drift apart.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     replay: Replay = "safe"
     read_timeout_seconds: float | None = None
+    retry_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

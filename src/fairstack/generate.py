@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 from fairstack import files
 from fairstack.call import IDEMPOTENCY_HEADER, call, json_bytes, json_of
-from fairstack.errors import BadArgument
+from fairstack.errors import BadArgument, FairStackError, UnexpectedAnswer
 from fairstack.files import Source
 from fairstack.flow import Flow, Request
 from fairstack.types import Cost, JobRecord, read
@@ -52,6 +52,7 @@ class VideoOptions(TypedDict, total=False):
 
 
 _SOURCES = ("image", "end_image", "video")
+_UPLOADED = (*_SOURCES, "images")
 
 
 def submit(
@@ -66,15 +67,25 @@ def submit(
         headers={IDEMPOTENCY_HEADER: _idempotency_key(idempotency_key)},
         replay="keyed",
     )
-    reply = yield from call(request)
+    try:
+        reply = yield from call(request)
+    except FairStackError as error:
+        uploaded = [f"{name}={body[name]!r}" for name in _UPLOADED if body.get(name) != options.get(name)]
+        if error.idempotency_key and uploaded and idempotency_key is None:
+            # The same key wants the same body, and a second upload would have another id.
+            error.message += f" Name what was uploaded then: {', '.join(uploaded)}."
+        raise
     answer = yield from json_of(reply)
+    if not isinstance(answer, dict):
+        raise UnexpectedAnswer(f"{PATH} did not answer with a job")
     return read(JobRecord, {"model": model, **answer, "text": reply.text})
 
 
 def estimate(model: str, prompt: str, options: Mapping[str, Any]) -> Flow[Cost]:
     """The exact price of this request; nothing is made, held or charged."""
     reply = yield from call((yield from estimate_request(model, prompt, options)))
-    return read(Cost, (yield from json_of(reply)).get("estimated_cost"))
+    answer = yield from json_of(reply)
+    return read(Cost, answer.get("estimated_cost") if isinstance(answer, dict) else answer)
 
 
 def estimate_request(model: str, prompt: str, options: Mapping[str, Any]) -> Flow[Request]:
@@ -101,6 +112,8 @@ def _body(model: str, prompt: str, options: Mapping[str, Any], *, inline: bool) 
 
 
 def _named_images(images: Sequence[Source], *, inline: bool) -> Flow[list[str]]:
+    if isinstance(images, str | bytes):
+        raise BadArgument("images must be a list of pictures, not one", param="images")
     named: list[str] = []
     for image in images:
         named += [(yield from files.named("images", image, inline=inline))]

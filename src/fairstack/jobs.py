@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -14,8 +15,8 @@ from fairstack.errors import (
     GenerationCancelled,
     GenerationFailed,
     InternalError,
+    NotFound,
     RateLimited,
-    Refused,
     Unavailable,
     UnexpectedAnswer,
     Unreachable,
@@ -49,6 +50,7 @@ LOOK_GAP_SECONDS = 0.5
 LONGEST_JOB_SECONDS = 3600.0
 #: A wait or an event stream outlives a server that is away for so long, such as during its restart.
 OUTAGE_PATIENCE_SECONDS = 60.0
+OUTAGE_GAP_SECONDS = 1.0
 #: An event stream that is silent for so long is taken for dead and opened again.
 STREAM_SILENCE_SECONDS = 75.0
 ENDED = ("completed", "failed", "cancelled")
@@ -139,10 +141,14 @@ class JobFacts:
 
 def fetch(job_id: str, wait: float | None = None) -> Flow[JobRecord]:
     """The job now; with `wait`, held by the server up to so many seconds (<= 60) for its end."""
-    return (yield from _read_job((yield from call(_look(job_id, wait, None)))))
+    return (yield from _read_job((yield from call(_look(job_id, wait)))))
 
 
-def _look(job_id: str, hold_seconds: float | None, read_timeout_seconds: float | None) -> Request:
+def _look(
+    job_id: str,
+    hold_seconds: float | None,
+    read_timeout_seconds: float | None = None,
+) -> Request:
     return Request(
         method="GET",
         path=f"/v1/jobs/{path_part(job_id)}",
@@ -242,10 +248,11 @@ def _look_once(job: JobFacts, left_seconds: float, *, held_short: bool) -> Flow[
     """Take one look at the job; answers how long the server wants us to stay away."""
     ours = yield from manners()
     # The deadline also bounds the request in flight; the hold ends before the read timeout does.
-    read_timeout = min(ours.timeout_seconds, max(left_seconds, 1.0))
+    left = max(left_seconds, 1.0)
+    read_timeout = min(ours.timeout_seconds, left)
     hold = int(min(HOLD_WITH_PROGRESS_SECONDS if held_short else HOLD_MAX_SECONDS, read_timeout * 0.8))
     asked_at = yield from now()
-    reply = yield from _patiently(job.id, _look(job.id, hold, read_timeout), max(left_seconds, 1.0))
+    reply = yield from _patiently(job.id, _look(job.id, hold, read_timeout), left)
     job._record = yield from _read_job(reply)
     if (yield from now()) - asked_at >= hold > 0:
         # The server held the answer for its full time: asking again to be held costs nobody anything.
@@ -257,18 +264,19 @@ def _patiently(job_id: str, request: Request, left_seconds: float) -> Flow[Reply
     """Call, outliving an outage of the server; errors carry the job's id and how to resume."""
     patience = min(OUTAGE_PATIENCE_SECONDS, left_seconds)
     started = yield from now()
+    away = 0.0
     while True:
         try:
-            return (yield from call(request))
+            return (yield from call(replace(request, retry_seconds=max(patience - away, 0.0))))
         except FairStackError as error:
             error.job_id = job_id
             away = (yield from now()) - started
-            mends = isinstance(error, _MENDS_ITSELF) and away < patience
-            if not mends:
-                if not isinstance(error, Refused) or error.status != 404:
+            if not isinstance(error, _MENDS_ITSELF) or away >= patience:
+                if not isinstance(error, NotFound):
                     error.message += f' The job goes on; wait again: client.jobs.get("{job_id}").wait()'
                 raise
-        yield from sleep(1.0)
+            pause = max(OUTAGE_GAP_SECONDS, error.retry_after_seconds or 0.0)
+        yield from sleep(min(pause, max(patience - away, OUTAGE_GAP_SECONDS)))
 
 
 def _longest_seconds(model_key: str | None) -> Flow[float]:
@@ -333,4 +341,5 @@ def _open(job_id: str, last_event_id: str | None) -> Flow[Reply | Broken]:
     error.job_id = job_id
     if not isinstance(error, _MENDS_ITSELF):
         raise error
+    yield from sleep(min(error.retry_after_seconds or 0.0, RETRY_AFTER_MAX_SECONDS))
     return Broken(sent=True, reason=str(outcome.status))

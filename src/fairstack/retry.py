@@ -37,7 +37,10 @@ def pause_before_retry(
     if asked is not None:
         # Spread over what was asked, so that clients refused together do not come back together.
         pause = asked + min(backoff, 1.0)
-    return pause if elapsed_seconds + pause <= manners.retry_seconds else None
+    patience = manners.retry_seconds
+    if request.retry_seconds is not None:
+        patience = min(patience, request.retry_seconds)
+    return pause if elapsed_seconds + pause <= patience else None
 
 
 def _may_repeat(request: Request, outcome: Reply | Broken) -> bool:
@@ -54,7 +57,9 @@ def _may_repeat(request: Request, outcome: Reply | Broken) -> bool:
 
 def whole(outcome: Reply | Broken) -> Reply | Broken:
     """The outcome, a success whose JSON breaks off counted as no whole answer."""
-    if isinstance(outcome, Broken) or not 200 <= outcome.status < 300 or not is_json(outcome):
+    if isinstance(outcome, Broken) or not 200 <= outcome.status < 300:
+        return outcome
+    if outcome.status == 204 or not is_json(outcome):
         return outcome
     try:
         json.loads(outcome.body)

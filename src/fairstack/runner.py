@@ -1,4 +1,4 @@
-"""Perform the effects of flows: once in the calling thread, once on asyncio or trio."""
+"""Perform the effects of flows: once in the calling thread, once on an event loop."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ class _Session:
 
 
 class AsyncRunner:
-    """Runs flows on an event loop, asyncio's or trio's."""
+    """Runs flows on an event loop."""
 
     def __init__(
         self,

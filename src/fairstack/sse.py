@@ -13,6 +13,7 @@ class EventReader:
     def __init__(self, last_id: str | None = None) -> None:
         self.last_id = last_id
         self.retry_seconds: float | None = None
+        self._id = last_id
         self._event = ""
         self._data: list[str] = []
 
@@ -28,17 +29,19 @@ class EventReader:
             case "data":
                 self._data.append(value)
             case "id" if "\0" not in value:
-                self.last_id = value or None
+                self._id = value or None
             case "retry" if value.isdigit():
                 self.retry_seconds = int(value) / 1000
         return None
 
     def forget(self) -> None:
         """Drop a half-read event: the stream broke in the middle of it."""
-        self._event, self._data = "", []
+        self._id, self._event, self._data = self.last_id, "", []
 
     def _complete(self) -> JobEvent | None:
         event, data = self._event or "message", "\n".join(self._data)
+        # Only now: resuming after a half-read event must bring it again.
+        self.last_id = self._id
         self.forget()
         try:
             facts = json.loads(data) if data else None

@@ -35,17 +35,20 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
 
 @pytest.fixture
 def clock() -> FakeClock:
+    """The time of this test."""
     return FakeClock()
 
 
 @pytest.fixture
 def fake(clock: FakeClock) -> Iterator[FakeFairStack]:
+    """A fake server of this test's own."""
     with fake_server(clock) as running:
         yield running
 
 
 @pytest.fixture
 def books(fake: FakeFairStack) -> Books:
+    """What that server did, and what it shall do next."""
     return fake.books
 
 
@@ -76,6 +79,7 @@ async def make_client(
 
 @pytest.fixture
 def client(make_client: MakeClient) -> Any:
+    """A client of the fake server, sync and async in turn."""
     return make_client()
 
 

@@ -1,4 +1,4 @@
-"""A small, strict FairStack server on loopback: it keeps to the contract, keeps books, and breaks on demand."""
+"""A small, strict FairStack server on loopback: keeps the contract, keeps books, breaks on demand."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class FakeFairStack:
                     return self._cancel(job_id)
                 case "GET", "models", _:
                     return self._models(asked, rest)
-                case ("GET" | "POST" | "PATCH" | "DELETE"), _, _:
+                case (("GET" | "POST" | "PATCH" | "DELETE"), _, _):
                     return self._account(asked, head, rest)
         raise Refusal(404, "not_found", "There is no such path.")
 
@@ -271,12 +271,12 @@ class FakeFairStack:
 
     def _model(self, key: str) -> dict[str, Any]:
         image = key.endswith("i2v")
-        model = {
+        model: dict[str, Any] = {
             "key": key, "name": key.title(), "provider": "Maker", "modality": "video",
             "type": "i2v" if image else "t2v", "tier": "budget", "status": "active",
             "price": money(PRICES[key]) | {"unit": "clip"}, "pricing": [],
-            "capabilities": {"durations": [5], "aspect_ratios": ["16:9"], "resolutions": ["720p"], "audio": False,
-                             "image": image, "end_image": False, "video": False, "seed": True,
+            "capabilities": {"durations": [5], "aspect_ratios": ["16:9"], "resolutions": ["720p"],
+                             "audio": False, "image": image, "end_image": False, "video": False, "seed": True,
                              "negative_prompt": False, "sings": True},
             "parameters": {"type": "object"}, "quality_rank": 3, "typical_seconds": 30, "available": True,
             "aliases": [], "colour": "blue",
@@ -322,6 +322,7 @@ class FakeFairStack:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: _Server
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -417,7 +418,9 @@ class _Handler(BaseHTTPRequestHandler):
         start = int(asked.headers.get("last-event-id", 0))
         books = self.server.fake.books
         for number in range(start + 1, 6):
-            data = {"status": "completed"} if number == 5 else {"status": "processing", "progress": number / 5}
+            data = (
+                {"status": "completed"} if number == 5 else {"status": "processing", "progress": number / 5}
+            )
             event = "status" if number == 5 else "progress"
             text = f": keep-alive\nid: {number}\nevent: {event}\ndata: {json.dumps(data)}\n\n"
             self.wfile.write(text.encode())

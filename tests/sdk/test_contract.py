@@ -61,14 +61,13 @@ async def test_estimate_costs_nothing(any_client: Any) -> None:
 
 async def test_a_failed_job_raises_with_the_job(any_client: Any) -> None:
     """A failed job raises GenerationFailed, which holds the job, its id and the reason."""
-    job = await done(any_client.generate.video(model=MODEL, prompt="test:fail"))
+    job: Any = await done(any_client.generate.video(model=MODEL, prompt="test:fail"))
     with pytest.raises(GenerationFailed) as caught:
         await done(job.wait(timeout=120))
-    assert caught.value.job is job
-    assert caught.value.job_id == job.id
-    assert caught.value.job.status == "failed"
+    assert (caught.value.job_id, caught.value.job.status) == (job.id, "failed")
     assert caught.value.code == job.error.code
     assert job.id in str(caught.value)
+    assert caught.value.job is job
 
 
 async def test_one_idempotency_key_is_one_job(any_client: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from fairstack.cli import options
+from fairstack.cli.follow import follow
 from fairstack.cli.say import answer, facts, note, table
 from fairstack.jobs import JobFacts
 
@@ -22,8 +23,6 @@ def status(
     as_json: options.AsJson = False,
 ) -> None:
     """Show a job; with --wait or -o, stay to its end."""
-    from fairstack.cli.follow import follow
-
     with options.client_for(test=test) as client:
         job = client.jobs.get(job_id)
         if wait or output is not None:

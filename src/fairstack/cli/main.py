@@ -35,7 +35,7 @@ OPERATOR_COMMANDS = {
     "doctor": "Say what is configured and what is missing.",
 }
 #: Without these the server package is on the disk and cannot run.
-_SERVER_NEEDS = ("fairstack_server", "litestar", "granian", "asyncpg", "msgspec")
+_SERVER_NEEDS = ("fairstack_server", "litestar", "uvicorn", "asyncpg", "msgspec")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -14,6 +14,9 @@ from fairstack.errors import BadArgument
 if TYPE_CHECKING:
     from fairstack.client import FairStack
 
+#: Somebody is looking at the terminal: give up a little sooner than a program would.
+MAX_RETRIES = 3
+
 Prompt = Annotated[str, typer.Argument(help="What the clip shows.", show_default=False)]
 ModelKey = Annotated[
     str | None,
@@ -40,6 +43,10 @@ Tags = Annotated[list[str] | None, typer.Option("--tag", help="A label, NAME=VAL
 MaxCost = Annotated[
     str | None, typer.Option("--max-cost", help="Refuse if it costs more dollars, such as 0.05.")
 ]
+IdempotencyKey = Annotated[
+    str | None,
+    typer.Option("--idempotency-key", help="The same key again is the same job, not a second one."),
+]
 Output = Annotated[str | None, typer.Option("-o", "--output", help="Save the clip to this file or folder.")]
 Test = Annotated[bool, typer.Option("--test", help="Use the sandbox: the test key, no real money.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the server's JSON as it is.")]
@@ -52,7 +59,7 @@ def client_for(*, test: bool) -> FairStack:
     """A client with the live key, or the test key. Raises NotConfigured."""
     from fairstack.client import FairStack
 
-    return FairStack(mode="test" if test else "live")
+    return FairStack(max_retries=MAX_RETRIES, mode="test" if test else "live")
 
 
 def named_values(param: str, pairs: Sequence[str] | None) -> dict[str, str] | None:

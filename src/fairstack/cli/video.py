@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fairstack.cli import options
+from fairstack.cli.follow import come_back_command, follow
 from fairstack.cli.say import EXIT_INTERRUPTED, answer, facts, note
 
 if TYPE_CHECKING:
-    from fairstack.client import FairStack
+    from fairstack.client import FairStack, Job
     from fairstack.generate import VideoOptions
 
 DEFAULT_T2V = "local-scene-t2v"
@@ -32,6 +33,7 @@ def video(
     option: options.Settings = None,
     tag: options.Tags = None,
     max_cost: options.MaxCost = None,
+    idempotency_key: options.IdempotencyKey = None,
     output: options.Output = None,
     only_estimate: Annotated[bool, typer.Option("--estimate", help="Only say what it would cost.")] = False,
     no_wait: Annotated[
@@ -60,8 +62,14 @@ def video(
     with options.client_for(test=test) as client:
         if only_estimate:
             show_estimate(client, key, prompt, wishes, as_json=as_json)
+            return
+        job = _submit(client, key, prompt, wishes, idempotency_key, test=test)
+        if no_wait:
+            answer(job.json if as_json else job.id)
+            note(f"Come back to it: {come_back_command(job.id, output, test=test)}")
         else:
-            _make(client, key, prompt, wishes, output, timeout, no_wait=no_wait, test=test, as_json=as_json)
+            note(f"{job.id} {job.status}, {job.estimated_cost}")
+            follow(job, output, timeout, test=test, as_json=as_json)
 
 
 def estimate(
@@ -104,28 +112,17 @@ def show_estimate(client: FairStack, model: str, prompt: str, wishes: VideoOptio
         facts([("model", model), ("cost", str(client.estimate(model=model, prompt=prompt, **wishes)))])
 
 
-def _make(
+def _submit(
     client: FairStack,
     model: str,
     prompt: str,
     wishes: VideoOptions,
-    output: str | None,
-    timeout: float | None,
+    idempotency_key: str | None,
     *,
-    no_wait: bool,
     test: bool,
-    as_json: bool,
-) -> None:
-    from fairstack.cli.follow import come_back_command, follow
-
+) -> Job:
     try:
-        job = client.generate.video(model=model, prompt=prompt, **wishes)
+        return client.generate.video(model=model, prompt=prompt, idempotency_key=idempotency_key, **wishes)
     except KeyboardInterrupt:
         note("\nWhether the job was submitted is not known; see: fairstack jobs" + " --test" * test)
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    if not no_wait:
-        note(f"{job.id} {job.status}, {job.estimated_cost}")
-        follow(job, output, timeout, test=test, as_json=as_json)
-        return
-    answer(job.json if as_json else job.id)
-    note(f"Come back to it: {come_back_command(job.id, output, test=test)}")
