@@ -101,6 +101,7 @@ async def test_a_redirect_to_a_blocked_address_is_not_followed(
         "/" + "x" * 3000,
         "http://[::1",
         "/\u00e9",
+        "/a\tb",
     ],
 )
 async def test_a_malformed_location_is_refused(peer: Peer, location: str) -> None:
@@ -352,6 +353,28 @@ async def test_a_session_on_the_guarded_connector_reaches_trusted_and_public_add
                 await session.get(url)
     assert set(gate.seen) == {"127.0.0.1"}
     assert len(gate.seen) == len(peer.requests) == 2
+
+
+async def test_a_name_is_looked_up_for_every_connection(gate: ConnectGate) -> None:
+    """A connector keeps no answer: the second connection is judged by the second look-up."""
+    gate.shut = True
+    dns = ScriptedDns({"r.example.com": [["93.184.215.14"], ["127.0.0.1"]]})
+    async with aiohttp.ClientSession(connector=guarded_connector(dns)) as session:
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await session.get("http://r.example.com/")
+        with pytest.raises(AddressRefused):
+            await session.get("http://r.example.com/")
+    assert set(gate.seen) == {"93.184.215.14"}
+
+
+async def test_whoever_answers_must_be_who_was_judged(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that ended up elsewhere, below us, is closed before a byte is sent."""
+    approve = Approvals.add
+    monkeypatch.setattr(Approvals, "add", lambda self, _, port: approve(self, ip_address("1.1.1.1"), port))
+    monkeypatch.setattr(Approvals, "open_socket", lambda _self, _info: socket.socket())
+    with pytest.raises(AddressRefused, match="never judged"):
+        await _get(_egress(peer), peer.page("/a", b"a"))
+    assert peer.requests == []
 
 
 def test_no_socket_is_made_for_an_address_that_was_not_judged() -> None:
