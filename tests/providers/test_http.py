@@ -96,7 +96,7 @@ async def test_tls_that_never_answers_is_not_sent(sessions: Sessions) -> None:
         await reader.read()
 
     async with raw_server(serve) as server:
-        http = _provider_http(sessions, f"https://127.0.0.1:{server.port}", timeout_seconds=0.3)
+        http = _provider_http(sessions, f"https://127.0.0.1:{server.port}", timeout_seconds=1.0)
         assert (await _broken_submit(http)).sent is False
     assert KEY.encode() not in seen and seen[:1] == b"\x16"
 
@@ -222,7 +222,7 @@ async def _endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 async def test_broken_after_connecting_counts_as_sent(sessions: Sessions, serve: object) -> None:
     """Once connected, a call that breaks may have been taken, is not repeated, and is not given up on."""
     async with raw_server(serve) as server:  # type: ignore[arg-type]
-        http = _provider_http(sessions, server.url, timeout_seconds=0.5, max_answer_bytes=100_000)
+        http = _provider_http(sessions, server.url, timeout_seconds=1.0, max_answer_bytes=100_000)
         error = await _broken_submit(http)
         assert server.connections == 1
     assert (error.sent, error.permanent) == (True, False)

@@ -122,8 +122,10 @@ class FakeFal(Upstream):
             return web.json_response({"status": "NOT_FOUND"}, status=404) if task.status == 404 else task
         if task.phase == "ended":
             return web.json_response({"status": "ALREADY_COMPLETED"}, status=400)
+        if task.phase == "queued":
+            task.cancelled = True
+            return web.json_response({"status": "OK"})
         # A render that has begun goes on: the runner decides what a cancel means to it.
-        task.cancelled = task.phase == "queued"
         return web.json_response({"status": "CANCELLATION_REQUESTED"}, status=202)
 
     async def _list(self, request: web.Request) -> web.Response:

@@ -112,12 +112,14 @@ class Fal:
                 raise ProviderError(f"fal: unknown status {self._queue.plain(str(other))!r}", sent=True)
 
     async def cancel(self, ref: Ref) -> CancelOutcome:
-        """Ask fal to stop: it takes note of it, and the request's end tells what came of it."""
+        """Take the request out of the queue; a render that has begun is only told that it may stop."""
         answer = await self._queue.put(_text(ref, "cancel_url"))
-        match answer.status:
-            case 200 | 202:
+        match answer.status, (answer.json_object() or {}).get("status"):
+            case 200, "OK":
+                return CancelOutcome.STOPPED
+            case 200 | 202, _:
                 return CancelOutcome.REQUESTED
-            case 400 | 404 if answer.is_refusal:
+            case 400 | 404, _ if answer.is_refusal:
                 return CancelOutcome.TOO_LATE
             case _:
                 raise self._queue.broken(answer, "a cancel")
