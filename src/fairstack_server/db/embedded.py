@@ -36,7 +36,7 @@ from .cluster import (
 )
 from .dsn import DatabaseError, Dsn
 from .home_lock import FileLock
-from .postgres_programs import ToolResult, account_to_step_down_to, programs_for, run_tool
+from .postgres_programs import ToolResult, account_to_step_down_to, find_installation, programs_for, run_tool
 
 log = structlog.get_logger(__name__)
 
@@ -262,7 +262,7 @@ class EmbeddedPostgres:
         if self._programs is None:
             if cluster.account:
                 make_system_folder(self._system_folder)
-            self._programs = programs_for(cluster.account, self._system_folder)
+            self._programs = programs_for(cluster.account, find_installation(), self._system_folder)
         limit = max(self._start_seconds, self._stop_seconds) + IMMEDIATE_STOP_SECONDS
         return await run_tool(
             [str(self._programs / name), *arguments], cluster.account, timeout_seconds=limit

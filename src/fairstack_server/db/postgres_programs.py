@@ -101,7 +101,7 @@ def _add_account() -> str | None:
     if useradd is None:
         return "there is no useradd program"
     shell = "/usr/sbin/nologin" if Path("/usr/sbin/nologin").exists() else "/bin/false"
-    made = subprocess.run(  # noqa: S603 - constant arguments
+    made = subprocess.run(
         [
             *(useradd, "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"),
             *("--shell", shell, "--comment", "FairStack database", ACCOUNT_NAME),
