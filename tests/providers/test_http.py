@@ -283,6 +283,27 @@ async def test_a_submit_that_breaks_arrives_once(sessions: Sessions) -> None:
     assert [request.split()[0] for request in requests] == [b"POST", b"POST"]
 
 
+async def test_a_burst_waits_instead_of_failing(sessions: Sessions) -> None:
+    """More submits than may run at once wait for a place, however long; the wait is no failed connection."""
+    open_now = most = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal open_now, most
+        await read_request(reader)
+        open_now += 1
+        most = max(most, open_now)
+        await asyncio.sleep(0.1)
+        open_now -= 1
+        writer.write(WHOLE)
+        await writer.drain()
+
+    async with raw_server(serve) as server:
+        http = _provider_http(sessions, server.url, timeout_seconds=2.0, calls_at_once=2)
+        answers = await asyncio.gather(*(http.post_json("/make", {}) for _ in range(8)))
+        assert server.connections == 8
+    assert most == 2 and all(answer.ok for answer in answers)
+
+
 # --- whole answers
 
 

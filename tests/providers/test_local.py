@@ -6,9 +6,18 @@ import json
 from pathlib import Path
 from typing import cast
 
-from fairstack_local import Look, Queued, Rendered, RenderFailed, Rendering, RenderOrder, RenderReport
+from fairstack_local import (
+    Look,
+    Queued,
+    Rendered,
+    RenderFailed,
+    Rendering,
+    RenderOrder,
+    RenderPool,
+    RenderReport,
+)
 from fairstack_server.providers.base import CancelOutcome, Failed, Order, Pending, Ref, Submission, Succeeded
-from fairstack_server.providers.local import Local
+from fairstack_server.providers.local import Local, Pool
 from tests.providers.makers import image_file
 
 ORDER = Order(
@@ -53,6 +62,12 @@ async def _submitted(local: Local, order: Order = ORDER) -> Ref:
     taken = await local.submit(order)
     assert isinstance(taken, Submission)
     return cast(Ref, json.loads(json.dumps(taken.ref)))
+
+
+def test_the_real_pool_is_a_pool(tmp_path: Path) -> None:
+    """The pool of the embedded engine is what this provider asks for."""
+    pool: Pool = RenderPool(1, tmp_path)
+    assert Local(pool, tmp_path).name == "local"
 
 
 async def test_a_render_from_order_to_clip(tmp_path: Path) -> None:

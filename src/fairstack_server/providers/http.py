@@ -28,7 +28,8 @@ MAX_ANSWER_BYTES = 4 * 1024 * 1024
 TIMEOUT_SECONDS = 60.0
 CONNECT_SECONDS = 10.0
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
-CONNECTIONS_PER_PROVIDER = 100
+CALLS_AT_ONCE = 100
+USER_AGENT = "fairstack"
 
 #: The statuses with which a vendor says that it made nothing of the request, provided that the vendor itself
 #: says so (a JSON object): a page of some proxy on the way may hide a task that exists.
@@ -102,8 +103,9 @@ class Sessions:
 @asynccontextmanager
 async def provider_sessions() -> AsyncIterator[Sessions]:
     """Open the sessions for as long as the block runs; no cookies, and nothing read from the environment."""
-    reading = aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_PER_PROVIDER)
-    submitting = aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_PER_PROVIDER, force_close=True)
+    # Without limits of their own: waiting for a place must not count as failing to connect (CALLS_AT_ONCE).
+    reading = aiohttp.TCPConnector(limit=0)
+    submitting = aiohttp.TCPConnector(limit=0, force_close=True)
     async with (
         aiohttp.ClientSession(connector=reading, cookie_jar=aiohttp.DummyCookieJar()) as reads,
         aiohttp.ClientSession(connector=submitting, cookie_jar=aiohttp.DummyCookieJar()) as submits,
@@ -127,6 +129,7 @@ class ProviderHttp:
         headers: Mapping[str, str] | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
+        calls_at_once: int = CALLS_AT_ONCE,
     ) -> None:
         self.name = name
         self.base_url = base_url.rstrip("/")
@@ -136,7 +139,11 @@ class ProviderHttp:
         self._sessions = sessions
         credentials = dict(headers or {})
         self._secrets = tuple(value.split()[-1] for value in credentials.values() if value.strip())
-        self._headers = {"Accept": "application/json", "Accept-Encoding": "identity"} | credentials
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": USER_AGENT,
+        } | credentials
         if any(not value.isascii() or not value.isprintable() for value in self._headers.values()):
             raise ValueError(f"{name}: its key holds a character that no HTTP header can carry")
         self._timeout_seconds = timeout_seconds
@@ -146,6 +153,9 @@ class ProviderHttp:
             total=None, connect=connect_seconds, sock_connect=connect_seconds
         )
         self._max_answer_bytes = max_answer_bytes
+        # Apart from each other, so that status calls that hang hold up no submit.
+        self._read_places = asyncio.Semaphore(calls_at_once)
+        self._submit_places = asyncio.Semaphore(calls_at_once)
 
     def __repr__(self) -> str:
         return f"<ProviderHttp {self.name} {self._base.origin()}>"
@@ -217,11 +227,13 @@ class ProviderHttp:
         data: aiohttp.BytesPayload | aiohttp.FormData | None = None,
     ) -> Answer:
         url = self._url(target, query)
-        session = self._sessions.submits if method == "POST" else self._sessions.reads
-        began = time.monotonic()
+        submits = method == "POST"
+        session = self._sessions.submits if submits else self._sessions.reads
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                answer = await self._exchange(session, method, url, data)
+            async with self._submit_places if submits else self._read_places:
+                began = time.monotonic()
+                async with asyncio.timeout(self._timeout_seconds):
+                    answer = await self._exchange(session, method, url, data)
         except _BEFORE_SENDING as error:
             raise self._error(f"{self.name}: no connection ({type(error).__name__})", False, False) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -244,7 +256,13 @@ class ProviderHttp:
         data: aiohttp.BytesPayload | aiohttp.FormData | None,
     ) -> Answer:
         async with session.request(
-            method, url, data=data, headers=self._headers, allow_redirects=False, timeout=self._timeout
+            method,
+            url,
+            data=data,
+            headers=self._headers,
+            skip_auto_headers=() if data is not None else ("Content-Type",),
+            allow_redirects=False,
+            timeout=self._timeout,
         ) as response:
             body = bytearray()
             async for chunk in response.content.iter_chunked(65_536):
