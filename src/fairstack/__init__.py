@@ -58,6 +58,7 @@ from fairstack.types import (
     Metadata,
     Model,
     Money,
+    Usage,
     UsageRow,
 )
 from fairstack.version import __version__
@@ -114,6 +115,7 @@ __all__ = [
     "Unprocessable",
     "Unreachable",
     "UnsupportedMediaType",
+    "Usage",
     "UsageRow",
     "WaitTimeout",
     "WebhookRefused",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import builtins
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Literal, Self, Unpack
 
 from fairstack import api_keys, credits, files, generate, jobs, models, webhooks
 from fairstack.call import call
@@ -17,7 +17,7 @@ from fairstack.flow import Reply, Request
 from fairstack.result import ResultFacts
 from fairstack.runner import AsyncRunner
 from fairstack.save import SavedFile, save
-from fairstack.types import ApiKey, Cost, Credits, File, JobEvent, JobRecord, LedgerEntry, Model, UsageRow
+from fairstack.types import ApiKey, Cost, Credits, File, JobEvent, JobRecord, LedgerEntry, Model, Usage
 
 if TYPE_CHECKING:
     import httpx
@@ -78,8 +78,8 @@ class AsyncFairStack:
         group_by: credits.GroupBy = "day",
         since: date | str | None = None,
         until: date | str | None = None,
-    ) -> list[UsageRow]:
-        """What was used, grouped by day, model, key or tag."""
+    ) -> Usage:
+        """What was charged, grouped by day, model, key or tag; by default in the last 30 days."""
         return await self._runner.run(credits.usage(group_by, since, until))
 
     async def send(self, request: Request) -> Reply:
@@ -213,10 +213,14 @@ class AsyncApiKeys(_AsyncCalls):
         name: str,
         scopes: Sequence[str] | None = None,
         mode: Literal["live", "test"] | None = None,
-        caps: Mapping[str, Any] | None = None,
+        cap_micro: int | None = None,
+        expires_at: datetime | str | None = None,
     ) -> ApiKey:
-        """Make a key; `.key` of the answer is the secret, shown this once."""
-        return await self._runner.run(api_keys.create(name, scopes, mode, caps))
+        """Make a key; `.key` of the answer is the secret, shown this once.
+
+        What is left out is as in the key that asks; `cap_micro` is what it may spend in a month.
+        """
+        return await self._runner.run(api_keys.create(name, scopes, mode, cap_micro, expires_at))
 
     async def update(
         self,
@@ -224,10 +228,11 @@ class AsyncApiKeys(_AsyncCalls):
         *,
         name: str | None = None,
         scopes: Sequence[str] | None = None,
-        caps: Mapping[str, Any] | None = None,
+        cap_micro: int | None = None,
+        remove_cap: bool = False,
     ) -> ApiKey:
-        """Change what is given."""
-        return await self._runner.run(api_keys.update(key_id, name, scopes, caps))
+        """Change what is given; `remove_cap` takes the monthly cap away."""
+        return await self._runner.run(api_keys.update(key_id, name, scopes, cap_micro, remove_cap=remove_cap))
 
     async def revoke(self, key_id: str) -> None:
         """Revoke the key; it is refused from now on."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import datetime
 
 from fairstack.call import call, call_for, call_json, get, json_bytes
 from fairstack.errors import UnexpectedAnswer
 from fairstack.files import path_part
-from fairstack.flow import Flow, Request
+from fairstack.flow import Flow, Replay, Request
 from fairstack.types import ApiKey, read
 
 PATH = "/v1/api-keys"
@@ -24,18 +24,25 @@ def fetch_all() -> Flow[list[ApiKey]]:
 
 
 def create(
-    name: str, scopes: Sequence[str] | None, mode: str | None, caps: Mapping[str, Any] | None
+    name: str,
+    scopes: Sequence[str] | None,
+    mode: str | None,
+    cap_micro: int | None,
+    expires_at: datetime | str | None,
 ) -> Flow[ApiKey]:
     """Make a key; its secret is in this answer and never again, so it is never asked for twice."""
-    body = {"name": name, "scopes": scopes, "mode": mode, "caps": caps}
-    return (yield from call_for(ApiKey, _write("POST", PATH, body, once=True)))
+    expiry = expires_at.isoformat() if isinstance(expires_at, datetime) else expires_at
+    body = {"name": name, "scopes": scopes, "mode": mode, "cap_micro": cap_micro, "expires_at": expiry}
+    return (yield from call_for(ApiKey, _write("POST", PATH, _given(body), replay="once")))
 
 
 def update(
-    key_id: str, name: str | None, scopes: Sequence[str] | None, caps: Mapping[str, Any] | None
+    key_id: str, name: str | None, scopes: Sequence[str] | None, cap_micro: int | None, *, remove_cap: bool
 ) -> Flow[ApiKey]:
     """Change what is given."""
-    body = {"name": name, "scopes": scopes, "caps": caps}
+    body = _given({"name": name, "scopes": scopes, "cap_micro": cap_micro})
+    if remove_cap:
+        body["cap_micro"] = None
     return (yield from call_for(ApiKey, _write("PATCH", f"{PATH}/{path_part(key_id)}", body)))
 
 
@@ -44,6 +51,9 @@ def revoke(key_id: str) -> Flow[None]:
     yield from call(Request(method="DELETE", path=f"{PATH}/{path_part(key_id)}"))
 
 
-def _write(method: str, path: str, body: Mapping[str, object], *, once: bool = False) -> Request:
-    given = {name: value for name, value in body.items() if value is not None}
-    return Request(method=method, path=path, content=json_bytes(given), replay="once" if once else "safe")
+def _given(body: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _write(method: str, path: str, body: Mapping[str, object], replay: Replay = "safe") -> Request:
+    return Request(method=method, path=path, content=json_bytes(body), replay=replay)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
@@ -18,7 +18,7 @@ from fairstack.flow import Flow, Manners, Reply, Request
 from fairstack.result import ResultFacts
 from fairstack.runner import Runner
 from fairstack.save import SavedFile, save
-from fairstack.types import ApiKey, Cost, Credits, File, JobEvent, JobRecord, LedgerEntry, Model, UsageRow
+from fairstack.types import ApiKey, Cost, Credits, File, JobEvent, JobRecord, LedgerEntry, Model, Usage
 
 if TYPE_CHECKING:
     import httpx
@@ -91,8 +91,8 @@ class FairStack:
         group_by: credits.GroupBy = "day",
         since: date | str | None = None,
         until: date | str | None = None,
-    ) -> list[UsageRow]:
-        """What was used, grouped by day, model, key or tag."""
+    ) -> Usage:
+        """What was charged, grouped by day, model, key or tag; by default in the last 30 days."""
         return self._runner.run(credits.usage(group_by, since, until))
 
     def send(self, request: Request) -> Reply:
@@ -223,10 +223,14 @@ class ApiKeys(_Calls):
         name: str,
         scopes: Sequence[str] | None = None,
         mode: Literal["live", "test"] | None = None,
-        caps: Mapping[str, Any] | None = None,
+        cap_micro: int | None = None,
+        expires_at: datetime | str | None = None,
     ) -> ApiKey:
-        """Make a key; `.key` of the answer is the secret, shown this once."""
-        return self._runner.run(api_keys.create(name, scopes, mode, caps))
+        """Make a key; `.key` of the answer is the secret, shown this once.
+
+        What is left out is as in the key that asks; `cap_micro` is what it may spend in a month.
+        """
+        return self._runner.run(api_keys.create(name, scopes, mode, cap_micro, expires_at))
 
     def update(
         self,
@@ -234,10 +238,11 @@ class ApiKeys(_Calls):
         *,
         name: str | None = None,
         scopes: Sequence[str] | None = None,
-        caps: Mapping[str, Any] | None = None,
+        cap_micro: int | None = None,
+        remove_cap: bool = False,
     ) -> ApiKey:
-        """Change what is given."""
-        return self._runner.run(api_keys.update(key_id, name, scopes, caps))
+        """Change what is given; `remove_cap` takes the monthly cap away."""
+        return self._runner.run(api_keys.update(key_id, name, scopes, cap_micro, remove_cap=remove_cap))
 
     def revoke(self, key_id: str) -> None:
         """Revoke the key; it is refused from now on."""

@@ -6,10 +6,9 @@ from datetime import date
 from typing import Literal
 
 from fairstack import jobs
-from fairstack.call import call_for, call_json, get
-from fairstack.errors import UnexpectedAnswer
+from fairstack.call import call_for, get
 from fairstack.flow import Flow
-from fairstack.types import Credits, LedgerEntry, UsageRow, read
+from fairstack.types import Credits, LedgerEntry, Usage, read
 
 GroupBy = Literal["day", "model", "key", "tag"]
 
@@ -19,13 +18,10 @@ def fetch() -> Flow[Credits]:
     return (yield from call_for(Credits, get("/v1/credits")))
 
 
-def usage(group_by: GroupBy, since: date | str | None, until: date | str | None) -> Flow[list[UsageRow]]:
-    """What was used, grouped."""
-    answer = yield from call_json(get("/v1/usage", {"group_by": group_by, "from": since, "to": until}))
-    rows = answer.get("items") if isinstance(answer, dict) else None
-    if not isinstance(rows, list):
-        raise UnexpectedAnswer("/v1/usage did not answer with items")
-    return [read(UsageRow, row) for row in rows]
+def usage(group_by: GroupBy, since: date | str | None, until: date | str | None) -> Flow[Usage]:
+    """What was charged, grouped."""
+    query = {"group_by": group_by, "from": since, "to": until}
+    return (yield from call_for(Usage, get("/v1/usage", query)))
 
 
 def ledger(page_size: int) -> Flow[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -140,19 +141,21 @@ class JobFacts:
 
 
 def fetch(job_id: str, wait: float | None = None) -> Flow[JobRecord]:
-    """The job now; with `wait`, held by the server up to so many seconds (<= 60) for its end."""
+    """The job now; with `wait`, held by the server up to so many whole seconds (<= 60) for its end."""
+    if wait is not None and not 0 <= wait <= HOLD_MAX_SECONDS:
+        raise BadArgument(f"wait must be 0 to {HOLD_MAX_SECONDS} seconds, not {wait:g}", param="wait")
     return (yield from _read_job((yield from call(_look(job_id, wait)))))
 
 
 def _look(
     job_id: str,
-    hold_seconds: float | None,
+    hold_seconds: float | None = None,
     read_timeout_seconds: float | None = None,
 ) -> Request:
     return Request(
         method="GET",
         path=f"/v1/jobs/{path_part(job_id)}",
-        query=query_of({"wait": f"{hold_seconds:g}" if hold_seconds else None}),
+        query=query_of({"wait": math.ceil(hold_seconds) if hold_seconds else None}),
         read_timeout_seconds=read_timeout_seconds,
     )
 
@@ -302,23 +305,27 @@ def _ended(job: JobFacts) -> JobRecord:
 def events(job_id: str, last_event_id: str | None) -> Flow[None]:
     """Emit the job's events until it has ended, resuming a broken stream where it broke."""
     reader = EventReader(last_event_id)
-    silent_since = yield from now()
+    heard_at = yield from now()
     while True:
         opened_at = yield from now()
         outcome = yield from _open(job_id, reader.last_id)
+        line: str | Broken | None = None
         while isinstance(outcome, Reply):
-            line: str | Broken | None = yield ReadLine()
+            line = yield ReadLine()
             if not isinstance(line, str):
                 break
             event = reader.feed(line)
             if event is not None:
-                silent_since = yield from now()
+                heard_at = yield from now()
                 yield Emit(event)
                 if event.status in ENDED:
                     return
         reader.forget()
+        told_nothing = isinstance(outcome, Reply) and line is None and heard_at < opened_at
+        if told_nothing and (yield from fetch(job_id)).ended:
+            return  # asked to resume after the last event
         current = yield from now()
-        if current - silent_since > OUTAGE_PATIENCE_SECONDS + STREAM_SILENCE_SECONDS:
+        if current - heard_at > OUTAGE_PATIENCE_SECONDS + STREAM_SILENCE_SECONDS:
             raise Unreachable(f"The events of {job_id} broke off and did not come back.", job_id=job_id)
         gap = max(LOOK_GAP_SECONDS, reader.retry_seconds or 1.0)
         yield from sleep(max(0.0, opened_at + gap - current))

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 from fairstack.errors import UnexpectedAnswer
@@ -41,7 +42,8 @@ def read(kind: type[R], data: object) -> R:
 def _value(of: Any, raw: Any) -> Any:
     if raw is None or of is None:
         return tuple(raw) if isinstance(raw, list) else raw
-    return read(of, raw) if isinstance(of, type) else of(raw)
+    convert = partial(read, of) if isinstance(of, type) else of
+    return tuple(convert(item) for item in raw) if isinstance(raw, list) else convert(raw)
 
 
 _TIME: Mapping[str, Any] = {"of": datetime.fromisoformat}
@@ -86,7 +88,10 @@ class Metadata(Record):
     sha256: str | None = None
     poster_url: str | None = None
     provenance: Any = None
+    seed: int | None = None
+    #: True for the stand-in clip of a test key.
     test: bool = False
+    #: What was asked for and could not be honoured.
     substitutions: tuple[Any, ...] = ()
 
 
@@ -114,6 +119,7 @@ class JobRecord(Record):
     url: str | None = None
     cost: Cost | None = field(default=None, metadata={"of": Cost})
     metadata: Metadata | None = field(default=None, metadata={"of": Metadata})
+    tags: Mapping[str, str] = field(default_factory=dict)
     error: JobError | None = field(default=None, metadata={"of": JobError})
     cancellation: Literal["stopped", "requested", "too_late"] | None = None
     #: The answer exactly as it came, for programs that want the server's own JSON.
@@ -151,10 +157,12 @@ class Capabilities(Record):
     durations: Any = None
     aspect_ratios: tuple[str, ...] = ()
     resolutions: tuple[str, ...] = ()
+    fps: float | None = None
     audio: bool = False
-    image: bool = False
-    end_image: bool = False
-    video: bool = False
+    #: Whether an input is taken: none, optional or required.
+    image: str = "none"
+    end_image: str = "none"
+    video: str = "none"
     seed: bool = False
     negative_prompt: bool = False
 
@@ -170,6 +178,7 @@ class Model(Record):
     type: str = ""
     tier: str = ""
     status: str = ""
+    description: str = ""
     price: Cost | None = field(default=None, metadata={"of": Cost})
     pricing: tuple[Any, ...] = ()
     capabilities: Capabilities | None = field(default=None, metadata={"of": Capabilities})
@@ -188,6 +197,8 @@ class Credits(Record):
     balance: Money = field(metadata={"of": Money})
     held: Money | None = field(default=None, metadata={"of": Money})
     caps: Mapping[str, Any] = field(default_factory=dict)
+    #: live or test: each has a wallet of its own.
+    mode: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +208,10 @@ class LedgerEntry(Record):
     id: str
     kind: str | None = None
     amount: Money | None = field(default=None, metadata={"of": Money})
-    job: str | None = None
+    available_change_micro: int | None = None
+    held_change_micro: int | None = None
+    job_id: str | None = None
+    memo: str = ""
     created_at: datetime | None = field(default=None, metadata=_TIME)
 
 
@@ -205,9 +219,20 @@ class LedgerEntry(Record):
 class UsageRow(Record):
     """What one day, model, key or tag used."""
 
-    group: str | None = None
+    name: str | None = None
     jobs: int = 0
     cost: Money | None = field(default=None, metadata={"of": Money})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage(Record):
+    """What was charged between two times, by group."""
+
+    items: tuple[UsageRow, ...] = field(default=(), metadata={"of": UsageRow})
+    total: Money | None = field(default=None, metadata={"of": Money})
+    group_by: str | None = None
+    since: datetime | None = field(default=None, metadata=_TIME)
+    until: datetime | None = field(default=None, metadata=_TIME)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +244,12 @@ class ApiKey(Record):
     prefix: str | None = None
     mode: str | None = None
     scopes: tuple[str, ...] = ()
+    #: What it may spend in a month; None: no cap of its own.
+    cap: Money | None = field(default=None, metadata={"of": Money})
     created_at: datetime | None = field(default=None, metadata=_TIME)
+    expires_at: datetime | None = field(default=None, metadata=_TIME)
+    revoked_at: datetime | None = field(default=None, metadata=_TIME)
+    last_used_at: datetime | None = field(default=None, metadata=_TIME)
     key: str | None = field(default=None, repr=False)
 
 
@@ -228,6 +258,10 @@ class File(Record):
     """An uploaded file; its `id` can stand where an image URL can."""
 
     id: str
-    media_type: str | None = None
+    content_type: str | None = None
     bytes: int | None = None
+    sha256: str | None = None
+    url: str | None = None
+    width: int | None = None
+    height: int | None = None
     created_at: datetime | None = field(default=None, metadata=_TIME)

@@ -197,9 +197,10 @@ class FakeFairStack:
         if job["status"] in ("queued", "processing"):
             self._advance(job)
         if job["status"] in ("queued", "processing"):
-            held = float(asked.query.get("wait", 0))
-            if not 0 <= held <= 60:
+            wait = asked.query.get("wait", "0")
+            if not wait.isdigit() or int(wait) > 60:
                 raise Refusal(400, "validation_error", "wait must be 0 to 60.", param="wait")
+            held = int(wait)
             self.books.clock.advance(held)
             return 200, _json(self.view(job)), {"Retry-After": self.books.retry_after}
         return 200, _json(self.view(job)), {}
@@ -276,7 +277,8 @@ class FakeFairStack:
             "type": "i2v" if image else "t2v", "tier": "budget", "status": "active",
             "price": money(PRICES[key]) | {"unit": "clip"}, "pricing": [],
             "capabilities": {"durations": [5], "aspect_ratios": ["16:9"], "resolutions": ["720p"],
-                             "audio": False, "image": image, "end_image": False, "video": False, "seed": True,
+                             "audio": False, "image": "required" if image else "none",
+                             "end_image": "none", "video": "none", "seed": True,
                              "negative_prompt": False, "sings": True},
             "parameters": {"type": "object"}, "quality_rank": 3, "typical_seconds": 30, "available": True,
             "aliases": [], "colour": "blue",
@@ -296,7 +298,7 @@ class FakeFairStack:
                 self.books.files[file_id] = asked.body
                 self.books.file_types[file_id] = asked.headers.get("content-type", "")
                 size = {"bytes": len(asked.body), "created_at": "2026-11-22T09:30:00.000Z"}
-                return 201, _json({"id": file_id, "media_type": self.books.file_types[file_id]} | size), {}
+                return 201, _json({"id": file_id, "content_type": self.books.file_types[file_id]} | size), {}
             case "DELETE", "files", [file_id]:
                 del self.books.files[file_id]
                 return 204, b"", {}
@@ -310,12 +312,13 @@ class FakeFairStack:
                 self.books.keys[key_id] |= asked.json
                 return 200, _json(self.books.keys[key_id]), {}
             case "DELETE", "api-keys", [key_id]:
-                del self.books.keys[key_id]
-                return 204, b"", {}
+                return 200, _json(self.books.keys.pop(key_id)), {}
             case "GET", "usage", []:
-                return 200, _json({"items": [{"group": "wan-2-1-t2v", "jobs": 2, "cost": money(96_000)}]}), {}
+                row = {"name": "wan-2-1-t2v", "jobs": 2, "cost": money(96_000, currency=True)}
+                page = {"group_by": asked.query["group_by"], "items": [row], "total": row["cost"]}
+                return 200, _json(page), {}
             case "GET", "ledger", []:
-                items = [{"id": "led_1", "kind": "grant", "amount": money(5_000_000)}]
+                items = [{"id": "led_1", "kind": "grant", "amount": money(5_000_000), "job_id": None}]
                 return 200, _json({"items": items, "has_more": False, "next_cursor": None}), {}
         raise Refusal(404, "not_found", "There is no such path.")
 

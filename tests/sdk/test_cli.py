@@ -71,12 +71,14 @@ def test_every_option_arrives(run: Run, books: Books) -> None:
     run(
         "video", "A dog", "-m", "wan-2-1-t2v", "-d", "5", "-a", "9:16", "-r", "720p", "--seed", "7",
         "--negative-prompt", "blur", "--no-audio", "--webhook-url", "https://x.example/h",
-        "--option", "steps=4", "--option", "style=flat", "--tag", "team=film", "--max-cost", "0.05", "--no-wait",
+        "--option", "steps=4", "--option", "style=flat", "--tag", "team=film",
+        "--max-cost", "0.05", "--no-wait",
     )  # fmt: skip
     assert books.submits()[0].json == {
         "model": "wan-2-1-t2v", "prompt": "A dog", "duration": 5, "aspect_ratio": "9:16",
         "resolution": "720p", "seed": 7, "negative_prompt": "blur", "audio": False,
-        "webhook_url": "https://x.example/h", "options": {"steps": 4, "style": "flat"}, "tags": {"team": "film"}, "max_cost_micro": 50_000,
+        "webhook_url": "https://x.example/h", "options": {"steps": 4, "style": "flat"},
+        "tags": {"team": "film"}, "max_cost_micro": 50_000,
     }  # fmt: skip
 
 

@@ -110,4 +110,6 @@ async def test_money_and_keys(any_client: Any) -> None:
     assert credits.balance.micro >= 0
     assert credits.balance.currency == "USD"
     assert (await listed(any_client.ledger.list()))[0].id.startswith("led_")
-    await done(any_client.usage(group_by="model"))
+    usage = await done(any_client.usage(group_by="model"))
+    assert usage.group_by == "model"
+    assert usage.total.micro == sum(row.cost.micro for row in usage.items)

@@ -153,7 +153,7 @@ async def test_estimate_spends_nothing(client: Any, books: Books) -> None:
 async def test_files_and_keys(client: Any, books: Books) -> None:
     """Files and API keys are made, listed, changed and removed; a secret is shown once and never in repr."""
     file = await done(client.files.upload(PNG))
-    assert file.bytes == len(PNG)
+    assert (file.bytes, file.content_type) == (len(PNG), "image/png")
     await done(client.files.delete(file.id))
     assert books.files == {}
     key = await done(client.api_keys.create("ci", scopes=["generate"]))
@@ -161,6 +161,8 @@ async def test_files_and_keys(client: Any, books: Books) -> None:
     assert "secret" not in repr(key)
     changed = await done(client.api_keys.update(key.id, name="robot"))
     assert (changed.name, changed.scopes) == ("robot", ("generate",))
+    await done(client.api_keys.update(key.id, remove_cap=True))
+    assert books.of("/v1/api-keys/", "PATCH")[-1].json == {"cap_micro": None}
     assert [found.name for found in await done(client.api_keys.list())] == ["robot"]
     await done(client.api_keys.revoke(key.id))
     assert books.keys == {}

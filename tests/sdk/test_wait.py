@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fairstack import GenerationCancelled, JobNotCancellable, NotFound, Unreachable, WaitTimeout
+from fairstack import BadArgument, GenerationCancelled, JobNotCancellable, NotFound, Unreachable, WaitTimeout
 from tests.sdk.clocks import FakeClock
 from tests.sdk.conftest import MakeClient
 from tests.sdk.faces import done, first, listed
@@ -238,6 +238,21 @@ async def test_events_can_be_left(client: Any) -> None:
     (event,) = await first(job.events(), 1)
     rest = await listed(job.events(last_event_id=event.id))
     assert [later.id for later in rest] == ["2", "3", "4", "5"]
+
+
+async def test_events_after_the_last(client: Any) -> None:
+    """After the last event there is nothing: the iteration ends instead of asking on and on."""
+    job = await submitted(client)
+    await done(job.refresh())
+    assert await listed(job.events(last_event_id="5")) == []
+
+
+@pytest.mark.parametrize("wait", [-1, 61])
+async def test_impossible_hold(client: Any, books: Books, wait: float) -> None:
+    """A hold that the server would refuse is refused before it is sent."""
+    with pytest.raises(BadArgument, match="0 to 60"):
+        await done(client.jobs.get("job_1", wait=wait))
+    assert books.asked == []
 
 
 async def test_events_of_nothing(client: Any, books: Books) -> None:
