@@ -17,7 +17,7 @@ Point = npt.NDArray[np.float64]
 
 # Columns of a packed body.
 START, AXIS, LENGTH, RADIUS_A, RADIUS_B, SQUASH = 0, 3, 6, 7, 8, 9
-SIDE, BACK, FUR, BLEND, COLOUR, SHARP, GLOSS, COLUMNS = 10, 13, 16, 17, 18, 21, 22, 23
+SIDE, BACK, FUR, BLEND, COLOUR, SHARP, GLOSS, OPEN, COLUMNS = 10, 13, 16, 17, 18, 21, 22, 23, 24
 
 _FAR = 1e9
 
@@ -40,6 +40,8 @@ class Capsule:
     sharp: bool = False
     """Keeps its own colour up to its border: eyes, nose, claws, planks."""
     gloss: float = 0.0
+    open: float = 1.0
+    """The share of the light around that reaches it: less for limbs under a body."""
 
 
 def pack(capsules: Sequence[Capsule], lateral: Point) -> Packed:
@@ -56,7 +58,7 @@ def pack(capsules: Sequence[Capsule], lateral: Point) -> Packed:
         row[RADIUS_A], row[RADIUS_B], row[SQUASH] = capsule.radius_a, capsule.radius_b, capsule.squash
         row[SIDE : SIDE + 3], row[BACK : BACK + 3] = side, np.cross(axis, side)
         row[FUR], row[BLEND], row[COLOUR : COLOUR + 3] = capsule.fur, capsule.blend, capsule.colour
-        row[SHARP], row[GLOSS] = float(capsule.sharp), capsule.gloss
+        row[SHARP], row[GLOSS], row[OPEN] = float(capsule.sharp), capsule.gloss, capsule.open
     return rows
 
 

@@ -55,9 +55,12 @@ class Studio:
         self._cast: Cast = cast_of(plan, seed)
         facing = self._cast.framing.azimuth
         self._light = light_of(plan.hour, plan.weather, facing)
-        step = 2.0 * self._angles[1] / height * _SKY_PIXEL
-        self._backdrop = bake_backdrop(self._light, RIDGES[plan.place], facing, step, seed % 100_003, self._bands)
-        self._ground: Ground = ground_of(plan, seed % 100_003)
+        pixel = 2.0 * self._angles[1] / height * _SKY_PIXEL
+        small = seed % 100_003
+        self._backdrop = bake_backdrop(
+            self._light, RIDGES[plan.place], facing, self._angles, pixel, small, self._bands
+        )
+        self._ground: Ground = ground_of(plan.place, small)
         self._grain = tiling_volume(_GRAIN_CELLS, seed)
         self._curve = film_curve()
         self._linear = np.zeros((height, width, 3), np.float32)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fairstack_local.scene.textures import Texture, mip_chain
+from fairstack_local.scene.textures import Texture
 
 _GRAVITY = 9.81
 _CELLS = 256
@@ -20,17 +20,27 @@ class Sea:
 
     metres: float
     _spectrum: npt.NDArray[np.complex64]
+    _mirrored: npt.NDArray[np.complex64]
+    """The waves that run the other way, so that the surface is a real number."""
     _frequency: npt.NDArray[np.float32]
     _slopes: npt.NDArray[np.complex64]
 
     def surface(self, seconds: float) -> Texture:
-        """Slope along x, slope along z and height in metres at this moment, as a mip chain."""
+        """Slope along x, slope along z and height in metres at this moment: (n, n, 3)."""
         turn = np.exp(1j * self._frequency * seconds).astype(np.complex64)
-        mirrored = np.conj(np.roll(self._spectrum[::-1, ::-1], (1, 1), (0, 1)))
-        waves = self._spectrum * turn + mirrored * np.conj(turn)
+        waves = self._spectrum * turn + self._mirrored * np.conj(turn)
         height = np.fft.ifft2(waves).real
         slope = np.fft.ifft2(waves * self._slopes)
-        return mip_chain(np.stack((slope.real, slope.imag, height), axis=2).astype(np.float32))
+        return np.stack((slope.real, slope.imag, height), axis=2).astype(np.float32)
+
+
+    def height(self, x: float, z: float, seconds: float) -> float:
+        """How high the water stands at one place in metres."""
+        turn = np.exp(1j * self._frequency * seconds)
+        waves = self._spectrum * turn + self._mirrored * np.conj(turn)
+        k = 2.0 * math.pi * np.fft.fftfreq(_CELLS, self.metres / _CELLS)
+        column, row = np.exp(1j * k * x), np.exp(1j * k * z)
+        return float((row @ waves @ column).real) / waves.size
 
 
 def calm_to_rough_sea(metres: float, wind: float, heading: float, steepness: float, seed: int) -> Sea:
@@ -53,11 +63,13 @@ def calm_to_rough_sea(metres: float, wind: float, heading: float, steepness: flo
     spectrum = (noise[0] + 1j * noise[1]) * np.sqrt(power)
     # Real and imaginary part of one inverse transform carry the two slopes.
     slopes = 1j * kx - kz
-    start = np.fft.ifft2((spectrum + np.conj(np.roll(spectrum[::-1, ::-1], (1, 1), (0, 1)))) * slopes)
+    mirrored = np.conj(np.roll(spectrum[::-1, ::-1], (1, 1), (0, 1)))
+    start = np.fft.ifft2((spectrum + mirrored) * slopes)
     scale = steepness / (float(np.abs(start).std()) + 1e-12)
     return Sea(
         metres,
         (spectrum * scale).astype(np.complex64),
+        (mirrored * scale).astype(np.complex64),
         np.sqrt(_GRAVITY * k).astype(np.float32),
         slopes.astype(np.complex64),
     )

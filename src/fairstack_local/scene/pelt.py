@@ -17,11 +17,14 @@ from fairstack_local.scene.vectors import Vec, clamp, dot, smooth
 
 Layer = npt.NDArray[np.float32]
 
-_TILE = 16
+_TILE = 8
 _MARCH_STEPS = 40
-_HAIR_STEPS = 14
-_STRANDS_PER_METRE = 150.0
-_STRAND_STRETCH = 0.13
+_HAIR_STEPS = 24
+_COAT_DEPTH = 0.45
+_KIN_REACH = 0.10
+_STRANDS_PER_METRE = 270.0
+_STRAND_STRETCH = 0.11
+_HELD_OFF = 0.06
 
 
 class Tiles(NamedTuple):
@@ -31,7 +34,8 @@ class Tiles(NamedTuple):
     count: npt.NDArray[np.int16]
     first_row: int
     first_column: int
-    closest: float
+    closest: npt.NDArray[np.float32]
+    """For each square, the distance at which the first capsule can be met."""
     farthest: float
 
 
@@ -53,7 +57,7 @@ def _tiles(layer: Layer, body: Packed, eye: Eye) -> Tiles:
     safe = np.maximum(depth, 0.2)
     x = ((offset @ np.array(eye.right)) / safe / eye.half_width + 1.0) * 0.5 * width
     y = (1.0 - (offset @ np.array(eye.up)) / safe / eye.half_height) * 0.5 * height
-    reach = radii / np.maximum(safe - radii, 0.15) / eye.half_height * 0.5 * height * 1.12 + 2.0
+    reach = (radii + _HELD_OFF) / np.maximum(safe - radii, 0.15) / eye.half_height * 0.5 * height * 1.12 + 2.0
     half = len(body)
     left, right = np.minimum(x[:half] - reach[:half], x[half:] - reach[half:]), np.maximum(
         x[:half] + reach[:half], x[half:] + reach[half:]
@@ -73,13 +77,14 @@ def _tiles(layer: Layer, body: Packed, eye: Eye) -> Tiles:
         & ((top < rows[:, None] + _TILE) & (bottom > rows[:, None]))[:, None]
     )
     order = np.argsort(~seen, axis=2, kind="stable").astype(np.int16)
-    closest = max(float((depth - radii).min()) * 0.97, 0.15)
+    nearest = np.minimum((depth - radii)[:half], (depth - radii)[half:]) - 0.01
+    closest = np.where(seen, nearest, np.inf).min(axis=2, initial=np.inf)
     return Tiles(
         order,
         seen.sum(axis=2).astype(np.int16),
         first_row,
         first_column,
-        closest,
+        np.clip(closest, 0.10, 1e6).astype(np.float32),
         float((depth + radii).max()) * 1.25 + 0.3,
     )
 
@@ -89,18 +94,20 @@ def _draw_tiles(
     top: int, bottom: int, layer: Layer, body: Packed, eye: Eye, light: Light, grain: Texture, tiles: Tiles
 ) -> None:
     height, width = layer.shape[0], layer.shape[1]
+    relatives = np.empty(body.shape[0], np.int16)
     for tile_row in range(top, bottom):
         for tile_column in range(tiles.near.shape[1]):
             count = tiles.count[tile_row, tile_column]
             if count == 0:
                 continue
             near = tiles.near[tile_row, tile_column]
+            first = tiles.closest[tile_row, tile_column]
             row0 = (tiles.first_row + tile_row) * _TILE
             column0 = (tiles.first_column + tile_column) * _TILE
             for row in range(row0, min(row0 + _TILE, height)):
                 for column in range(column0, min(column0 + _TILE, width)):
                     ray = ray_through(eye, column + 0.5, row + 0.5, width, height)
-                    _draw_pixel(layer[row, column], ray, body, eye, light, grain, near, count, tiles, height)
+                    _draw_pixel(layer[row, column], ray, body, eye, light, grain, near, count, first, tiles.farthest, height, relatives)
 
 
 @inline
@@ -113,27 +120,26 @@ def _draw_pixel(
     grain: Texture,
     near: npt.NDArray[np.int16],
     count: int,
-    tiles: Tiles,
+    first: float,
+    farthest: float,
     height: int,
+    relatives: npt.NDArray[np.int16],
 ) -> None:
     pixel_angle = 2.0 * eye.half_height / height
-    far, miss = tiles.closest, 9.0
-    hit = False
-    fur = 0.0
+    far, hit = first, False
     for _ in range(_MARCH_STEPS):
         x, y, z = eye.position[0] + ray[0] * far, eye.position[1] + ray[1] * far, eye.position[2] + ray[2] * far
         distance, fur, _nearest = skin(x, y, z, body, near, count)
         gap = distance - fur
-        miss = min(miss, gap / (far * pixel_angle))
         if gap < far * pixel_angle * 0.4:
             hit = True
             break
         far += gap * 0.80
-        if far > tiles.farthest:
+        if far > farthest:
             break
     if not hit:
         return
-    _draw_coat(pixel, ray, far, body, eye, light, grain, near, count, pixel_angle)
+    _draw_coat(pixel, ray, far, body, eye, light, grain, near, count, pixel_angle, relatives)
 
 
 @inline
@@ -148,47 +154,94 @@ def _draw_coat(
     near: npt.NDArray[np.int16],
     count: int,
     pixel_angle: float,
+    relatives: npt.NDArray[np.int16],
 ) -> None:
     """Step through the hair from its tips, gathering strands until nothing shines through."""
     r, g, b, clear = 0.0, 0.0, 0.0, 1.0
-    shaded = False
+    inside = False
     lit = (0.0, 0.0, 0.0)
+    first, second, share2, kin = 0, 0, 0.0, 0
     start = far
-    for _ in range(_HAIR_STEPS):
+    for step in range(_HAIR_STEPS):
         x, y, z = eye.position[0] + ray[0] * far, eye.position[1] + ray[1] * far, eye.position[2] + ray[2] * far
-        distance, fur, nearest = skin(x, y, z, body, near, count)
-        if distance > fur + 0.004 and shaded:
-            # Left the coat again on its far side: a grazing ray.
-            far += max(distance - fur, 0.004)
-            if far > start + 0.35:
-                break
-            continue
-        if not shaded or distance > fur:
+        if not inside:
+            distance, fur, nearest = skin(x, y, z, body, near, count)
+            if distance > fur + 0.003:
+                # Between two coats, or past the last one.
+                far += max((distance - fur) * 0.85, 0.003)
+                if far > start + _COAT_DEPTH:
+                    break
+                continue
+            kin = _kin(x, y, z, body, near, count, distance + _KIN_REACH, relatives)
             lit = _lit_coat(x, y, z, ray, body, near, count, nearest, light)
-            shaded = True
+            first, second, share2 = _two_nearest(x, y, z, body, relatives, kin)
+            inside = True
+        distance, fur, nearest = skin(x, y, z, body, relatives, kin)
+        inside = distance < fur + 0.004
         depth = 1.0 - clamp(distance / (fur + 1e-5), 0.0, 1.0)
-        strand = _strand(x, y, z, body, nearest, grain, fur)
-        opaque = distance < far * pixel_angle * 0.5 + 0.0004
-        share = 1.0 if opaque else smooth(-0.10, 0.34, depth * 1.15 - strand) * 0.85
-        shade = (0.62 + 0.55 * depth * 0.3 + 0.42 * strand) * (0.80 + 0.20 * (1.0 - depth))
-        r += lit[0] * shade * share * clear
-        g += lit[1] * shade * share * clear
-        b += lit[2] * shade * share * clear
+        strand = _strand(x, y, z, body, first, grain, fur)
+        if share2 > 0.06:
+            strand += (_strand(x, y, z, body, second, grain, fur) - strand) * share2
+        share = smooth(-0.06, 0.30, depth * 1.12 - strand) * 0.9
+        if distance < far * pixel_angle * 0.5 + 0.0004 or (inside and step == _HAIR_STEPS - 1):
+            share = 1.0
+        shade = (0.50 + 0.75 * strand) * (1.05 - 0.35 * depth) * share * clear
+        r, g, b = r + lit[0] * shade, g + lit[1] * shade, b + lit[2] * shade
         clear *= 1.0 - share
         if clear < 0.03:
-            clear = 0.0
             break
-        far += max(distance * 0.34, fur * 0.16 + far * pixel_angle * 0.4)
+        far += max(distance * 0.34, fur * 0.13 + far * pixel_angle * 0.35) * (1.0 + 0.10 * step)
+    if clear < 0.03:
+        whole = 1.0 / (1.0 - clear)
+        r, g, b, clear = r * whole, g * whole, b * whole, 0.0
     pixel[0], pixel[1], pixel[2], pixel[3], pixel[4] = r, g, b, 1.0 - clear, start
+
+
+@inline
+def _kin(
+    x: float,
+    y: float,
+    z: float,
+    body: Packed,
+    near: npt.NDArray[np.int16],
+    count: int,
+    reach: float,
+    relatives: npt.NDArray[np.int16],
+) -> int:
+    """Pick from `near` what matters within a few centimetres of this point; how many were picked."""
+    picked = 0
+    for n in range(count):
+        if capsule_distance(x, y, z, body, near[n])[0] < reach:
+            relatives[picked] = near[n]
+            picked += 1
+    return picked
+
+
+@inline
+def _two_nearest(
+    x: float, y: float, z: float, body: Packed, near: npt.NDArray[np.int16], count: int
+) -> tuple[int, int, float]:
+    """The two capsules nearest to a point, and the share of the second in the hair there (up to a half)."""
+    first, second, d1, d2 = near[0], near[0], 9.0, 9.0
+    for n in range(count):
+        i = near[n]
+        d = capsule_distance(x, y, z, body, i)[0]
+        if d < d1:
+            first, second, d1, d2 = i, first, d, d1
+        elif d < d2:
+            second, d2 = i, d
+    return first, second, 0.5 * math.exp(-(d2 - d1) * 90.0)
 
 
 @inline
 def _strand(x: float, y: float, z: float, body: Packed, i: int, grain: Texture, fur: float) -> float:
     """How deep the hair begins here, 0..1: fine across the hair, long along it, combed towards the end."""
     distance, along, side, back = capsule_distance(x, y, z, body, i)
-    scale = _STRANDS_PER_METRE * (0.55 if fur > 0.02 else 1.0)
-    u = (along - 0.9 * distance) * scale * _STRAND_STRETCH + i * 7.3
-    return _grain(grain, u, side * scale, back * scale)
+    scale = _STRANDS_PER_METRE * (0.62 if fur > 0.025 else 1.0)
+    u = (along - 1.3 * distance) * scale * _STRAND_STRETCH + i * 7.3
+    fine = _grain(grain, u, side * scale, back * scale)
+    clump = _grain(grain, u * 0.4 + 31.0, side * scale * 0.31, back * scale * 0.31)
+    return 0.62 * fine + 0.38 * clump
 
 
 @inline
@@ -256,13 +309,19 @@ def _lit_coat(
 ) -> Vec:
     """The coat's colour under sun, sky and the light that the ground throws back."""
     normal, colour = _surface(x, y, z, body, near, count, nearest)
-    room = skin(x + normal[0] * 0.07, y + normal[1] * 0.07, z + normal[2] * 0.07, body, near, count)[0]
-    open_sky = 0.42 + 0.58 * clamp(room / 0.075, 0.0, 1.0)
+    out = _HELD_OFF
+    room = skin(x + normal[0] * out, y + normal[1] * out, z + normal[2] * out, body, near, count)[0]
+    open_sky = (0.40 + 0.60 * clamp(room / out, 0.0, 1.0)) * body[nearest, 23]
     sunward = dot(normal, light.sun)
-    direct = clamp(sunward * 0.78 + 0.22, 0.0, 1.0) * open_sky
+    # Hair scatters light around its body: a low sun also brightens what it only grazes.
+    direct = clamp(sunward * 0.62 + 0.38, 0.0, 1.0) ** 1.6 * open_sky
     facing = max(-dot(normal, ray), 0.0)
     against = max(dot(ray, light.sun), 0.0)
-    edge = (1.0 - facing) ** 3 * against**2 * smooth(-0.25, 0.55, sunward) * 0.95
+    edge = (1.0 - facing) ** 2.5 * against**2 * smooth(-0.40, 0.35, sunward) * 0.55
+    for reach in (0.06, 0.16):
+        if edge > 0.01:
+            sx, sy, sz = x + light.sun[0] * reach, y + light.sun[1] * reach, z + light.sun[2] * reach
+            edge *= smooth(0.0, 0.04, skin(sx, sy, sz, body, near, count)[0])
     up = 0.5 + 0.5 * normal[1]
     shine = 0.0
     if body[nearest, 22] > 0.0:
@@ -279,7 +338,7 @@ def _lit_coat(
 def _lit_channel(
     c: int, colour: float, light: Light, open_sky: float, up: float, direct: float, edge: float, shine: float
 ) -> float:
-    soft = (light.ambient[c] * (0.35 + 0.75 * up) + light.bounce[c] * (1.0 - up)) * open_sky
+    soft = (light.ambient[c] * (0.06 + 1.12 * up ** 1.4) + light.bounce[c] * (1.0 - up)) * open_sky
     # Light that comes through the hair at the outline takes on most of the hair's colour.
     glow = light.sun_colour[c] * edge * (0.25 + 0.75 * colour)
-    return colour * (soft * 1.25 + light.sun_colour[c] * direct) + glow + shine * light.ambient[c] * 2.0
+    return colour * (soft * 1.5 + light.sun_colour[c] * direct) + glow + shine * light.ambient[c] * 2.0

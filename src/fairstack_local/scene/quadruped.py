@@ -47,6 +47,9 @@ class Build:
     tail_radius: float
     tail_lift: float
     """Angle of the tail above the horizontal, in radians."""
+    tail_curl: float
+    """How much each joint of the tail bends down (positive) or up, in radians."""
+    tail_fur: float
     fur: float
     feathers: float
     """Length of the long hair on tail, chest and legs."""
@@ -107,6 +110,7 @@ STANCE = Gait(
     pitch=0.0,
 )
 _MEASURED_WITHERS = 0.58
+_TAIL_JOINTS = 7
 
 
 def speed_of(build: Build, gait: Gait) -> float:
@@ -225,7 +229,7 @@ class _Posing:
     def _jaw(self, brow: Point, nose: Point, ahead: Point, up: Point) -> None:
         b, p, m = self.build, self.pelt, self.build.muzzle_radius
         panting = 0.6 + 0.4 * math.sin(2 * math.pi * self.seconds / 0.36)
-        gape = (0.46 if b.ears_hang else 0.20) * (0.75 + 0.25 * panting)
+        gape = (0.70 if b.ears_hang else 0.22) * (0.75 + 0.25 * panting)
         hinge = brow - up * m * 0.75 + ahead * m * 0.1
         tip = hinge + _turned(b.muzzle * 0.86, self.look - 0.12 - gape * 0.55)
         self._add(hinge, tip, m * 0.62, m * 0.42, p.muzzle, fur=b.fur * 0.2, blend=0.018, squash=1.15)
@@ -276,30 +280,20 @@ class _Posing:
 
     def _tail(self) -> None:
         b, p, h = self.build, self.pelt, self.build.withers
-        joints, angle = 5, math.pi - b.tail_lift
-        at = self.rump + _at(-0.78 * b.rump, 0.42 * b.rump)
-        wag_pace = self.gait.cycle_seconds if self.gait.flex > 0.5 else 0.62
-        for joint in range(joints):
-            wave = math.sin(2 * math.pi * (self.seconds / wag_pace - 0.13 * joint - 0.2))
-            angle += (0.10 + 0.03 * joint) * wave * min(self.gait.flex + 0.3, 1.0) - 0.10 + 0.16 * (joint > 2)
-            wag = 0.03 * wave * joint * self.scale
-            to = at + _turned(b.tail / joints, angle) + _sideways(wag * 0.6)
-            share = joint / (joints - 1)
-            thick = b.tail_radius * (0.80 + 0.55 * math.sin(math.pi * min(share * 0.75 + 0.12, 1.0)) - 0.75 * share**3)
-            after = b.tail_radius * (
-                0.80 + 0.55 * math.sin(math.pi * min((share + 0.25) * 0.75 + 0.12, 1.0)) - 0.75 * min(share + 0.25, 1.0) ** 3
-            )
-            colour = tuple(x + (y - x) * min(share * 1.1, 1.0) for x, y in zip(p.back, p.tail_tip, strict=True))
-            self._add(
-                at,
-                to,
-                thick,
-                max(after, 0.010),
-                (colour[0], colour[1], colour[2]),
-                fur=b.fur + (b.feathers - b.fur) * min(1.0, 0.35 + share),
-                blend=0.07 * h,
-            )
+        at = self.rump + _at(-0.80 * b.rump, 0.40 * b.rump)
+        angle, pace = math.pi - b.tail_lift, self.gait.cycle_seconds if self.gait.flex > 0.5 else 0.62
+        for joint in range(_TAIL_JOINTS):
+            wave = math.sin(2 * math.pi * (self.seconds / pace - 0.10 * joint - 0.2))
+            angle += (0.07 + 0.02 * joint) * wave * min(self.gait.flex + 0.3, 1.0) + b.tail_curl
+            to = at + _turned(b.tail / _TAIL_JOINTS, angle) + _sideways(0.012 * wave * joint * self.scale)
+            start, end = joint / _TAIL_JOINTS, (joint + 1) / _TAIL_JOINTS
+            colour = _between(p.back, p.tail_tip, min(start * 1.2, 1.0))
+            self._add(at, to, self._brush(start), self._brush(end), colour, fur=b.tail_fur, blend=0.06 * h)
             at = to
+
+    def _brush(self, share: float) -> float:
+        """The tail's radius: thin at the root, full past the middle, pointed at the tip."""
+        return self.build.tail_radius * (0.75 + 1.1 * math.sin(math.pi * share**1.2) ** 1.2) * (1.0 - 0.78 * share**3)
 
     def _foot(self, phase: float, reach: tuple[float, float]) -> tuple[float, float, float]:
         """Where a foot is from its joint: forward, above ground, and how far it has swung (0: it stands)."""
@@ -331,10 +325,10 @@ class _Posing:
             paw[1] = b.paw * 0.92
         hip, knee, heel, paw = (_aside(joint, side * s) for joint, s in zip((hip, knee, heel, paw), (1, 1.12, 1.0, 0.95), strict=True))
         feather = b.fur + (b.feathers - b.fur) * 0.45
-        self._add(hip + _at(-0.01 * h, 0.05 * h), knee, b.thigh_radius * 1.12, b.leg_radius * 1.55, p.back, fur=feather, blend=0.11 * h, squash=1.45)
-        self._add(knee, heel, b.leg_radius * 1.55, b.leg_radius * 0.92, p.leg, fur=b.fur * 0.9, blend=0.05 * h)
-        self._add(heel, paw, b.leg_radius * 0.92, b.leg_radius * 0.86, p.leg, fur=b.fur * 0.5, blend=0.035 * h)
-        self._paw(paw, swing)
+        self._add(hip + _at(-0.01 * h, 0.05 * h), knee, b.thigh_radius * 1.12, b.leg_radius * 1.55, p.back, fur=feather, blend=0.11 * h, squash=1.45, open=_open(side))
+        self._add(knee, heel, b.leg_radius * 1.55, b.leg_radius * 0.92, p.leg, fur=b.fur * 0.9, blend=0.05 * h, open=_open(side))
+        self._add(heel, paw, b.leg_radius * 0.92, b.leg_radius * 0.86, p.leg, fur=b.fur * 0.5, blend=0.035 * h, open=_open(side))
+        self._paw(paw, swing, side)
 
     def _fore_leg(self, side: float, phase: float) -> None:
         b, p, h = self.build, self.pelt, self.build.withers
@@ -352,16 +346,16 @@ class _Posing:
         if swing == 0.0:
             paw[1] = b.paw * 0.92
         joint, elbow, wrist, paw = (_aside(j, side * s) for j, s in zip((joint, elbow, wrist, paw), (1, 1.05, 0.95, 0.9), strict=True))
-        self._add(joint + _at(-0.04 * h, 0.10 * h), elbow, b.thigh_radius * 0.86, b.leg_radius * 1.45, p.back, fur=b.fur, blend=0.10 * h, squash=1.5)
-        self._add(elbow, wrist, b.leg_radius * 1.38, b.leg_radius * 0.98, p.leg, fur=b.fur + (b.feathers - b.fur) * 0.30, blend=0.05 * h)
-        self._add(wrist, paw, b.leg_radius * 0.98, b.leg_radius * 0.90, p.leg, fur=b.fur * 0.5, blend=0.035 * h)
-        self._paw(paw, swing)
+        self._add(joint + _at(-0.04 * h, 0.10 * h), elbow, b.thigh_radius * 0.86, b.leg_radius * 1.45, p.back, fur=b.fur, blend=0.10 * h, squash=1.5, open=_open(side))
+        self._add(elbow, wrist, b.leg_radius * 1.38, b.leg_radius * 0.98, p.leg, fur=b.fur + (b.feathers - b.fur) * 0.30, blend=0.05 * h, open=_open(side))
+        self._add(wrist, paw, b.leg_radius * 0.98, b.leg_radius * 0.90, p.leg, fur=b.fur * 0.5, blend=0.035 * h, open=_open(side))
+        self._paw(paw, swing, side)
 
-    def _paw(self, paw: Point, swing: float) -> None:
+    def _paw(self, paw: Point, swing: float, side: float) -> None:
         b, p = self.build, self.pelt
         droop = -1.15 * math.sin(math.pi * swing) * min(1.0, self.gait.lift / 0.12)
         toes = paw + _turned(b.paw * 1.25, droop) + _at(0, -0.05 * b.paw)
-        self._add(paw, toes, b.paw * 1.0, b.paw * 0.92, p.paw, fur=b.fur * 0.35, blend=0.03, squash=0.92)
+        self._add(paw, toes, b.paw * 1.0, b.paw * 0.92, p.paw, fur=b.fur * 0.35, blend=0.03, squash=0.92, open=_open(side))
 
 
 def _at(x: float, y: float) -> Point:
@@ -375,6 +369,15 @@ def _turned(length: float, angle: float) -> Point:
 
 def _sideways(z: float) -> Point:
     return np.array([0.0, 0.0, z])
+
+
+def _between(a: Vec, b: Vec, share: float) -> Vec:
+    return a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share, a[2] + (b[2] - a[2]) * share
+
+
+def _open(side: float) -> float:
+    """The legs away from the camera stand in the body's shade."""
+    return 0.55 if side > 0 else 1.0
 
 
 def _aside(joint: Point, z: float) -> Point:

@@ -56,19 +56,6 @@ RIDGES: Mapping[Place, tuple[Ridge, ...]] = {
 }
 
 
-def paint_ridge(
-    relief: npt.NDArray[np.float32],
-    ridge: Ridge,
-    light: Light,
-    facing: float,
-    step: float,
-    horizon_row: int,
-    seed: int,
-) -> None:
-    """Paint one ridge over what is there, as premultiplied RGBA; pixels are `step` radians."""
-    _paint(relief, ridge, light, facing, step, horizon_row, seed)
-
-
 @inline
 def _outline(azimuth: float, ridge: Ridge, seed: int) -> float:
     """How high the ridge stands here, in radians."""
@@ -88,23 +75,27 @@ def _surface(x: float, y: float, ridge: Ridge, seed: int) -> float:
 
 
 @kernel
-def _paint(
+def paint_ridge(
     relief: npt.NDArray[np.float32],
     ridge: Ridge,
     light: Light,
     facing: float,
-    step: float,
-    horizon_row: int,
+    widest: float,
+    lowest: float,
+    pixel: float,
     seed: int,
 ) -> None:
-    columns = relief.shape[1]
-    for column in range(columns):
-        azimuth = facing + (column + 0.5 - columns / 2.0) * step
+    """Paint one ridge over what is there, as premultiplied RGBA, on the plane that `sky.py` describes."""
+    for column in range(relief.shape[1]):
+        across = (column + 0.5) * pixel - widest
+        azimuth = facing + math.atan(across)
+        # On an upright plane the same elevation rises towards the sides.
+        slant = math.sqrt(1.0 + across * across)
         outline = _outline(azimuth, ridge, seed)
-        highest = min(int(horizon_row + outline / step) + 2, relief.shape[0])
+        highest = min(int((math.tan(outline) * slant - lowest) / pixel) + 2, relief.shape[0])
         for row in range(0, highest):
-            elevation = (row + 0.5 - horizon_row) * step
-            cover = clamp((outline - elevation) / step + 0.5, 0.0, 1.0)
+            elevation = math.atan((lowest + (row + 0.5) * pixel) / slant)
+            cover = clamp((outline - elevation) / pixel + 0.5, 0.0, 1.0)
             if cover <= 0.0:
                 continue
             r, g, b = _ridge_colour(azimuth, elevation, outline, ridge, light, seed)

@@ -43,6 +43,22 @@ def horizon_colour(ray: Vec, shot: Shot) -> Vec:
 
 
 @inline
+def subject_hides(row: int, column: int, shot: Shot) -> bool:
+    """Whether the subject covers this pixel wholly, as far as its layer knows."""
+    return bool(shot.body[row, column, 3] > 0.999)
+
+
+@inline
+def mirrored_subject(seen: Vec, row: float, column: float, shot: Shot) -> Vec:
+    """What a still ground plane mirrors at this place of the frame: the subject over `seen`."""
+    upside = shot.reflection
+    r = int(min(max(row * 0.5, 0.0), upside.shape[0] - 1.0))
+    c = int(min(max(column * 0.5, 0.0), upside.shape[1] - 1.0))
+    rest = 1.0 - upside[r, c, 3]
+    return seen[0] * rest + upside[r, c, 0], seen[1] * rest + upside[r, c, 1], seen[2] * rest + upside[r, c, 2]
+
+
+@inline
 def through_air(colour: Vec, ray: Vec, distance: float, shot: Shot) -> Vec:
     """The colour after `distance` metres of air."""
     share = 1.0 - math.exp(-distance * shot.light.haze)
@@ -50,10 +66,10 @@ def through_air(colour: Vec, ray: Vec, distance: float, shot: Shot) -> Vec:
 
 
 @inline
-def put(picture: Picture, row: int, column: int, behind: Vec, ray: Vec, shot: Shot) -> None:
-    """Set a pixel: what is behind, and the subject over it."""
+def put(picture: Picture, row: int, column: int, behind: Vec, distance: float, ray: Vec, shot: Shot) -> None:
+    """Set a pixel: the ground or sky at this distance in metres, and the subject if it stands before it."""
     cover = shot.body[row, column, 3]
-    if cover > 0.0:
+    if cover > 0.0 and shot.body[row, column, 4] < distance + 0.03:
         rest = 1.0 - cover
         air = far_air(ray, shot.light)
         share = 1.0 - math.exp(-shot.body[row, column, 4] * shot.light.haze)
@@ -68,7 +84,27 @@ def put(picture: Picture, row: int, column: int, behind: Vec, ray: Vec, shot: Sh
 
 
 @inline
-def footprint(distance: float, drop: float, shot: Shot, rows: int) -> float:
-    """How many metres of flat ground a pixel covers, between its short and its long side."""
-    short = distance * 2.0 * shot.eye.half_height / rows
-    return short / math.sqrt(max(drop, 0.004))
+def ground_octave(row: int, rows: int, shot: Shot) -> float:
+    """For this row of the frame, the size of a pixel on flat ground, as a power of two of metres.
+
+    Between the pixel's short side and its long one, which perspective draws out.
+    """
+    v = (1.0 - 2.0 * (row + 0.5) / rows) * shot.eye.half_height
+    rise = shot.eye.forward[1] + shot.eye.up[1] * v
+    drop = max(-rise / math.sqrt(1.0 + v * v), 0.002)
+    distance = shot.eye.position[1] / drop
+    return math.log2(distance * 2.0 * shot.eye.half_height / rows / math.sqrt(drop))
+
+
+FAR_AWAY = 1e6
+
+
+@inline
+def lit_ground(albedo: Vec, direct: float, sky: float, shot: Shot) -> Vec:
+    """A matt colour under `direct` (0..1) of the sun and `sky` (about 1) of the light around."""
+    a, s = shot.light.ambient, shot.light.sun_colour
+    return (
+        albedo[0] * (a[0] * sky + s[0] * direct),
+        albedo[1] * (a[1] * sky + s[1] * direct),
+        albedo[2] * (a[2] * sky + s[2] * direct),
+    )

@@ -1,7 +1,8 @@
-"""The far world as panoramas, baked once a clip: sky, clouds and distant relief by azimuth and elevation.
+"""The far world as pictures, baked once a clip: sky, clouds and distant relief on a plane before the camera.
 
-Row 0 lies just under the horizon, rows go up; the middle column is the azimuth that the camera faces at rest.
-Directions outside are mirrored back, so that a reflection always finds something.
+The plane stands upright at distance 1 in the direction that the camera faces at rest: a point of it is named by
+the tangents `across` and `up`, so that looking something up takes one division. Directions beyond its borders
+find the border.
 """
 
 from __future__ import annotations
@@ -18,68 +19,90 @@ from fairstack_local.scene.noise import fractal, lattice
 from fairstack_local.scene.relief import Ridge, paint_ridge
 from fairstack_local.scene.vectors import Vec, blend, clamp, dot, smooth, unit
 
-Panorama = npt.NDArray[np.float32]
+Plane = npt.NDArray[np.float32]
 
-HALF_WIDTH = math.radians(100.0)
-LOWEST = math.radians(-1.5)
-HIGHEST = math.radians(62.0)
-_COARSEST_STEP = math.radians(0.5)
+LOWEST = -0.03
+_TURN = math.radians(21.0)
+"""How far a pan or an orbit turns the camera from rest."""
+_TILT = math.radians(11.0)
+_COARSEST = 0.01
+_MIRROR_SHRINK = 3
 
 
 class Backdrop(NamedTuple):
     """The baked far world. `relief` and `clouds` are premultiplied RGBA, `sky` and `mirror` RGB."""
 
-    sky: Panorama
-    clouds: Panorama
-    relief: Panorama
-    mirror: Panorama
-    """Sky, clouds and relief together, a quarter as fine: what water and wet sand reflect."""
-    facing: float
-    """The azimuth of the middle column, in radians from +z towards +x."""
+    sky: Plane
+    clouds: Plane
+    relief: Plane
+    mirror: Plane
+    """Sky, clouds and relief together, a third as fine: what water and wet sand reflect."""
+    face_x: float
+    """The horizontal direction that the camera faces at rest."""
+    face_z: float
+    widest: float
+    """The plane reaches this far to both sides."""
+    per_unit: float
+    """Pixels to a unit of tangent."""
     relief_top: float
-    """No relief rises above this elevation, in radians."""
+    """No relief stands above this tangent."""
 
 
 def bake_backdrop(
-    light: Light, ridges: tuple[Ridge, ...], facing: float, step: float, seed: int, bands: Bands
+    light: Light,
+    ridges: tuple[Ridge, ...],
+    facing: float,
+    angles: tuple[float, float],
+    pixel: float,
+    seed: int,
+    bands: Bands,
 ) -> Backdrop:
-    """Paint the far world with pixels of `step` radians."""
-    step = min(step, _COARSEST_STEP)
-    rows, columns = math.ceil((HIGHEST - LOWEST) / step), math.ceil(2 * HALF_WIDTH / step)
-    sky = np.zeros((rows, columns, 3), np.float32)
-    clouds = np.zeros((rows, columns, 4), np.float32)
-    relief = np.zeros((rows, columns, 4), np.float32)
-    bands.run(_paint_sky, rows, sky, clouds, light, facing, seed)
+    """Paint the far world for a camera with this view, at `pixel` units of tangent to a pixel."""
+    pixel = min(pixel, _COARSEST)
+    widest = math.tan(min(math.atan(angles[0]) + _TURN, math.radians(66.0)))
+    highest = math.tan(min(math.atan(angles[1]) + _TILT, math.radians(55.0)))
+    rows, columns = math.ceil((highest - LOWEST) / pixel), math.ceil(2 * widest / pixel)
+    sky, clouds, relief = (np.zeros((rows, columns, n), np.float32) for n in (3, 4, 4))
+    bands.run(_paint_sky, rows, sky, clouds, light, facing, widest, pixel, seed)
     for number, ridge in enumerate(ridges):
-        horizon_row = int(-LOWEST / step)
-        paint_ridge(relief, ridge, light, facing, step, horizon_row, seed + 31 * number)
+        paint_ridge(relief, ridge, light, facing, widest, LOWEST, pixel, seed + 31 * number)
     whole = sky * (1.0 - clouds[..., 3:]) + clouds[..., :3]
     whole = whole * (1.0 - relief[..., 3:]) + relief[..., :3]
-    top = max((ridge.height + ridge.swing for ridge in ridges), default=0.0)
-    return Backdrop(sky, clouds, relief, _shrunk(whole), facing, math.radians(top * 1.25 + 0.5))
+    covered = np.flatnonzero(relief[..., 3].any(axis=1))
+    top = LOWEST + (covered[-1] + 2) * pixel if len(covered) else LOWEST
+    face_x, face_z = math.sin(facing), math.cos(facing)
+    return Backdrop(sky, clouds, relief, _shrunk(whole), face_x, face_z, widest, 1.0 / pixel, float(top))
 
 
-def _shrunk(picture: Panorama) -> Panorama:
-    rows, columns = picture.shape[0] // 3 * 3, picture.shape[1] // 3 * 3
-    blocks = picture[:rows, :columns].reshape(rows // 3, 3, columns // 3, 3, 3)
+def _shrunk(picture: Plane) -> Plane:
+    n = _MIRROR_SHRINK
+    rows, columns = max(2, picture.shape[0] // n), max(2, picture.shape[1] // n)
+    blocks = picture[: rows * n, : columns * n].reshape(rows, n, columns, n, 3)
     return np.ascontiguousarray(blocks.mean(axis=(1, 3), dtype=np.float32))
 
 
 @kernel
 def _paint_sky(
-    top: int, bottom: int, sky: Panorama, clouds: Panorama, light: Light, facing: float, seed: int
+    top: int,
+    bottom: int,
+    sky: Plane,
+    clouds: Plane,
+    light: Light,
+    facing: float,
+    widest: float,
+    pixel: float,
+    seed: int,
 ) -> None:
-    rows, columns = sky.shape[0], sky.shape[1]
+    face_x, face_z = math.sin(facing), math.cos(facing)
     for row in range(top, bottom):
-        elevation = LOWEST + (row + 0.5) / rows * (HIGHEST - LOWEST)
-        flat, rise = math.cos(elevation), math.sin(elevation)
-        for column in range(columns):
-            azimuth = facing + ((column + 0.5) / columns * 2.0 - 1.0) * HALF_WIDTH
-            ray = (flat * math.sin(azimuth), rise, flat * math.cos(azimuth))
+        up = LOWEST + (row + 0.5) * pixel
+        for column in range(sky.shape[1]):
+            across = (column + 0.5) * pixel - widest
+            ray = unit((face_x + across * face_z, up, face_z - across * face_x))
             r, g, b = sky_colour(ray, light)
-            star = _star(row, column, elevation, light.stars, seed)
+            star = _star(row, column, up, light.stars, seed)
             sky[row, column, 0], sky[row, column, 1], sky[row, column, 2] = r + star, g + star, b + star * 1.15
-            if rise > 0.004:
+            if ray[1] > 0.004:
                 colour, cover = _cloud(ray, light, seed)
                 for channel in range(3):
                     clouds[row, column, channel] = colour[channel] * cover
@@ -144,16 +167,20 @@ def _cloud(ray: Vec, light: Light, seed: int) -> tuple[Vec, float]:
 
 
 @inline
-def panorama_place(ray: Vec, facing: float, picture: Panorama) -> tuple[float, float]:
-    """The row and column of a panorama where this direction is seen, inside the picture."""
-    azimuth = math.atan2(ray[0], ray[2]) - facing
-    azimuth = azimuth - 2.0 * math.pi * math.floor(azimuth / (2.0 * math.pi) + 0.5)
-    across = abs(azimuth / HALF_WIDTH + 1.0)
-    across = 4.0 - across if across > 2.0 else across
-    elevation = math.asin(clamp(ray[1], -1.0, 1.0))
-    row = (elevation - LOWEST) / (HIGHEST - LOWEST) * picture.shape[0] - 0.5
-    column = across * 0.5 * picture.shape[1] - 0.5
-    return clamp(row, 0.0, picture.shape[0] - 1.001), clamp(column, 0.0, picture.shape[1] - 1.001)
+def plane_place(ray: Vec, backdrop: Backdrop) -> tuple[float, float]:
+    """The row and column of the plane, in pixels and not clamped, where this direction is seen."""
+    ahead = max(ray[0] * backdrop.face_x + ray[2] * backdrop.face_z, 0.02)
+    across = (ray[0] * backdrop.face_z - ray[2] * backdrop.face_x) / ahead
+    return (
+        (ray[1] / ahead - LOWEST) * backdrop.per_unit - 0.5,
+        (across + backdrop.widest) * backdrop.per_unit - 0.5,
+    )
+
+
+@inline
+def within(place: float, size: int) -> float:
+    """The nearest place between the first and the last pixel."""
+    return clamp(place, 0.0, size - 1.001)
 
 
 @inline
@@ -183,27 +210,31 @@ def read_alpha(picture: Panorama, row: float, column: float) -> float:
 @inline
 def reflected(ray: Vec, backdrop: Backdrop) -> Vec:
     """What a mirror shows in this direction; the sun disc is left to the material's own highlight."""
-    row, column = panorama_place(unit(ray), backdrop.facing, backdrop.mirror)
-    return read3(backdrop.mirror, row, column)
+    row, column = plane_place(ray, backdrop)
+    mirror = backdrop.mirror
+    row = within((row + 0.5) / _MIRROR_SHRINK - 0.5, mirror.shape[0])
+    return read3(mirror, row, within((column + 0.5) / _MIRROR_SHRINK - 0.5, mirror.shape[1]))
 
 
 @inline
 def backdrop_colour(ray: Vec, backdrop: Backdrop, light: Light, drift: float) -> Vec:
     """What the camera sees in this direction; the clouds have moved `drift` radians."""
-    row, column = panorama_place(ray, backdrop.facing, backdrop.sky)
+    row, column = plane_place(ray, backdrop)
+    rows, columns = backdrop.sky.shape[0], backdrop.sky.shape[1]
+    row, shifted = within(row, rows), within(column + drift * backdrop.per_unit, columns)
+    column = within(column, columns)
     colour = read3(backdrop.sky, row, column)
     near = dot(ray, light.sun)
     if light.disc > 0.0 and near > 0.9990:
-        disc = smooth(0.99955, 0.99972, near) * light.disc * 5.0
+        disc = smooth(0.99986, 0.99991, near) * light.disc * 7.0
         tint = light.sun_colour
         colour = (colour[0] + tint[0] * disc, colour[1] + tint[1] * disc, colour[2] + tint[2] * disc)
-    shifted = clamp(column + drift / HALF_WIDTH * 0.5 * backdrop.sky.shape[1], 0.0, backdrop.sky.shape[1] - 1.001)
     cover = read_alpha(backdrop.clouds, row, shifted)
     if cover > 0.002:
         cloud = read3(backdrop.clouds, row, shifted)
         rest = 1.0 - cover
         colour = (colour[0] * rest + cloud[0], colour[1] * rest + cloud[1], colour[2] * rest + cloud[2])
-    if ray[1] < backdrop.relief_top:
+    if LOWEST + row / backdrop.per_unit < backdrop.relief_top:
         hidden = read_alpha(backdrop.relief, row, column)
         if hidden > 0.002:
             far = read3(backdrop.relief, row, column)

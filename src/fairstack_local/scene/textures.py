@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,21 @@ import numpy.typing as npt
 from fairstack_local.kernels import inline
 
 Texture = npt.NDArray[np.float32]
+
+
+class Tile(NamedTuple):
+    """A picture that covers a plane by repeating: its mip chain, and how it lies in the world."""
+
+    chain: Texture
+    per_metre: float
+    """Tiles to a metre."""
+    octave: float
+    """The power of two of its texels to a metre."""
+
+
+def tile(picture: Texture, metres: float) -> Tile:
+    """A tiling (n, n, channels) picture, n a power of two, with a side of `metres`."""
+    return Tile(mip_chain(picture), 1.0 / metres, math.log2(picture.shape[0] / metres))
 
 
 def mip_chain(picture: Texture) -> Texture:
@@ -53,44 +69,55 @@ def tap(chain: Texture, u: float, v: float, level: int, channel: int) -> float:
 
 
 @inline
-def level_for(chain: Texture, metres: float, footprint: float) -> float:
-    """The level whose texels are as large as `footprint` metres, for a tile of `metres`."""
-    texels = footprint * chain.shape[1] / metres
-    deepest = math.log2(chain.shape[1]) - 1.0
-    return 0.0 if texels <= 1.0 else min(math.log2(texels), deepest)
+def level_for(tiled: Tile, octave: float) -> float:
+    """The level whose texels are as large as 2 to the power of `octave` metres."""
+    level = tiled.octave + octave
+    deepest = tiled.octave - math.log2(tiled.per_metre) - 1.0
+    return 0.0 if level < 0.0 else min(level, deepest)
 
 
 @inline
-def look_up3(chain: Texture, u: float, v: float, level: float) -> tuple[float, float, float]:
-    """The first three channels at (u, v) in tiles, blended between the two nearest levels."""
-    size0 = chain.shape[1]
+def look_up3(tiled: Tile, x: float, z: float, octave: float) -> tuple[float, float, float]:
+    """The first three channels at (x, z) in metres, for pixels of 2 to the power of `octave` metres."""
+    chain = tiled.chain
+    level = level_for(tiled, octave)
+    u, v = x * tiled.per_metre, z * tiled.per_metre
     coarse = int(level)
-    a, b, c = 0.0, 0.0, 0.0
-    for step in range(2):
-        weight = level - coarse if step == 1 else 1.0 - (level - coarse)
-        if weight > 0.004:
-            size = size0 >> (coarse + step)
-            top = 2 * size0 - (2 * size0 >> (coarse + step))
-            x, y = u * size, v * size
-            fx, fy = math.floor(x), math.floor(y)
-            ix, iy = int(fx) & (size - 1), int(fy) & (size - 1)
-            jx, jy = (ix + 1) & (size - 1), top + ((iy + 1) & (size - 1))
-            iy += top
-            s, r = x - fx, y - fy
-            w00, w01 = (1.0 - s) * (1.0 - r) * weight, s * (1.0 - r) * weight
-            w10, w11 = (1.0 - s) * r * weight, s * r * weight
-            a += chain[iy, ix, 0] * w00 + chain[iy, jx, 0] * w01 + chain[jy, ix, 0] * w10 + chain[jy, jx, 0] * w11
-            b += chain[iy, ix, 1] * w00 + chain[iy, jx, 1] * w01 + chain[jy, ix, 1] * w10 + chain[jy, jx, 1] * w11
-            c += chain[iy, ix, 2] * w00 + chain[iy, jx, 2] * w01 + chain[jy, ix, 2] * w10 + chain[jy, jx, 2] * w11
+    share = level - coarse
+    a, b, c = _three(chain, u, v, coarse)
+    if share > 0.06:
+        p, q, r = _three(chain, u, v, coarse + 1)
+        return a + (p - a) * share, b + (q - b) * share, c + (r - c) * share
     return a, b, c
 
 
 @inline
-def look_up1(chain: Texture, u: float, v: float, level: float, channel: int) -> float:
-    """One channel at (u, v) in tiles, blended between the two nearest levels."""
+def _three(chain: Texture, u: float, v: float, level: int) -> tuple[float, float, float]:
+    size = chain.shape[1] >> level
+    top = 2 * chain.shape[1] - (2 * chain.shape[1] >> level)
+    x, y = u * size, v * size
+    fx, fy = math.floor(x), math.floor(y)
+    s, r = x - fx, y - fy
+    ix, iy = int(fx) & (size - 1), int(fy) & (size - 1)
+    p, q = chain[top + iy, ix], chain[top + iy, (ix + 1) & (size - 1)]
+    iy = (iy + 1) & (size - 1)
+    m, n = chain[top + iy, ix], chain[top + iy, (ix + 1) & (size - 1)]
+    a, b, c, d = (1.0 - s) * (1.0 - r), s * (1.0 - r), (1.0 - s) * r, s * r
+    return (
+        p[0] * a + q[0] * b + m[0] * c + n[0] * d,
+        p[1] * a + q[1] * b + m[1] * c + n[1] * d,
+        p[2] * a + q[2] * b + m[2] * c + n[2] * d,
+    )
+
+
+@inline
+def look_up1(tiled: Tile, x: float, z: float, octave: float, channel: int) -> float:
+    """One channel at (x, z) in metres, for pixels of 2 to the power of `octave` metres."""
+    level = level_for(tiled, octave)
+    u, v = x * tiled.per_metre, z * tiled.per_metre
     coarse = int(level)
     share = level - coarse
-    value = tap(chain, u, v, coarse, channel)
-    if share > 0.004:
-        value += (tap(chain, u, v, coarse + 1, channel) - value) * share
+    value = tap(tiled.chain, u, v, coarse, channel)
+    if share > 0.06:
+        value += (tap(tiled.chain, u, v, coarse + 1, channel) - value) * share
     return value

@@ -12,54 +12,44 @@ from fairstack_local.kernels import inline
 from fairstack_local.scene.light import Light
 from fairstack_local.scene.ocean import Sea
 from fairstack_local.scene.sky import Backdrop, reflected
-from fairstack_local.scene.textures import Texture, level_for, look_up3, mip_chain
+from fairstack_local.scene.textures import Texture, Tile, level_for, look_up3, tile
 from fairstack_local.scene.vectors import Vec, blend, clamp, dot, unit
 
 
 class Swell(NamedTuple):
-    """The water of one moment: two tiles of waves and how much slope is lost in each of their levels."""
+    """The water of one moment: two tiles of waves, and how much variance of slope each of their levels hides."""
 
-    long: Texture
-    long_metres: float
-    long_lost: npt.NDArray[np.float64]
-    ripple: Texture
-    ripple_metres: float
-    ripple_lost: npt.NDArray[np.float64]
-
-
-def lost_slope(chain: Texture) -> npt.NDArray[np.float64]:
-    """For each level of a chain, the variance of slope that it no longer shows."""
-    size, whole, lost, row = chain.shape[1], 0.0, [], 0
-    while size:
-        level = chain[row : row + size, :size, :2].astype(np.float64)
-        shown = float(level.var(axis=(0, 1)).mean())
-        whole = whole or shown
-        lost.append(max(whole - shown, 0.0))
-        row, size = row + size, size // 2
-    return np.array(lost)
+    long: Tile
+    long_hidden: npt.NDArray[np.float64]
+    ripples: Tile
+    ripples_hidden: npt.NDArray[np.float64]
 
 
 def swell_at(long: Sea, ripples: Sea, seconds: float) -> Swell:
     """The water at this moment."""
-    a, b = long.surface(seconds), ripples.surface(seconds)
-    return Swell(a, long.metres, lost_slope(a), b, ripples.metres, lost_slope(b))
+    a, b = tile(long.surface(seconds), long.metres), tile(ripples.surface(seconds), ripples.metres)
+    return Swell(a, _hidden_slope(a.chain), b, _hidden_slope(b.chain))
 
 
-def still_water() -> Swell:
-    """A flat surface."""
-    flat = mip_chain(np.zeros((2, 2, 3), np.float32))
-    return Swell(flat, 1.0, lost_slope(flat), flat, 1.0, lost_slope(flat))
+def _hidden_slope(chain: Texture) -> npt.NDArray[np.float64]:
+    size, whole, hidden, row = chain.shape[1], 0.0, [], 0
+    while size:
+        level = chain[row : row + size, :size, :2]
+        shown = float(np.square(level).mean())
+        whole = whole or shown
+        hidden.append(max(whole - shown, 0.0))
+        row, size = row + size, size // 2
+    return np.array(hidden)
 
 
 @inline
-def waves(x: float, z: float, size: float, swell: Swell) -> tuple[float, float, float, float]:
+def waves(x: float, z: float, octave: float, swell: Swell) -> tuple[float, float, float, float]:
     """Slope along x and z, height, and the variance of slope too fine to be seen at this pixel size."""
-    level = level_for(swell.long, swell.long_metres, size)
-    ax, az, height = look_up3(swell.long, x / swell.long_metres, z / swell.long_metres, level)
-    fine = level_for(swell.ripple, swell.ripple_metres, size)
-    bx, bz, low = look_up3(swell.ripple, x / swell.ripple_metres, z / swell.ripple_metres, fine)
-    lost = swell.long_lost[int(level + 0.5)] + swell.ripple_lost[int(fine + 0.5)]
-    return ax + bx, az + bz, height + low, lost
+    ax, az, height = look_up3(swell.long, x, z, octave)
+    bx, bz, low = look_up3(swell.ripples, x, z, octave)
+    coarse, fine = level_for(swell.long, octave), level_for(swell.ripples, octave)
+    hidden = swell.long_hidden[int(coarse + 0.5)] + swell.ripples_hidden[int(fine + 0.5)]
+    return ax + bx, az + bz, height + low, hidden
 
 
 @inline
