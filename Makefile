@@ -1,0 +1,63 @@
+# Every command that a developer types. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test check bench lock fmt clean
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+# Tests at a time: as many as there are cores, up to 4.
+JOBS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((cores > 4 ? 4 : cores)))
+TESTS ?= tests
+CODE := src tests bench
+
+# Read from the environment by `make demo`, so that a prompt needs no quoting of its own.
+export PROMPT IMAGE OUT
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo '  make demo PROMPT="a sailboat in a storm" OUT=boat.mp4     make demo IMAGE=photo.jpg PROMPT="slow zoom in"'
+
+setup: .venv/.installed ## Install into .venv; .venv/bin/fairstack works afterwards
+
+.venv/.installed: requirements.lock pyproject.toml scripts/setup
+	@scripts/setup run
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed requirements-dev.lock
+	@scripts/setup dev
+	@touch $@
+
+demo: setup ## Start a server, make a clip, save it: PROMPT="…" IMAGE=path-or-url OUT=clip.mp4
+	@$(BIN)/python -m fairstack_server.demo
+
+serve: setup ## Run the server until Ctrl-C
+	@exec $(BIN)/fairstack serve
+
+test: .venv/.installed-dev ## Run all tests: TESTS=tests/db for some of them
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
+
+check: .venv/.installed-dev ## Format, lint, types, imports, generated files
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m fairstack_server.spec --check
+	@$(BIN)/python -m fairstack_server.catalog.generate --check
+
+bench: .venv/.installed-dev ## Measure submits/s, gets/s and the overhead of a job
+	@$(BIN)/python -m bench
+
+fmt: .venv/.installed-dev ## Format the code and mend what can be mended
+	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/ruff check --fix $(CODE)
+
+lock: .venv/.installed-dev ## Write both lock files anew from pyproject.toml
+	@$(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
+	  --extra all pyproject.toml -o requirements.lock
+	@$(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
+	  --extra all --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean: ## Remove .venv and caches; your data folder stays
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
