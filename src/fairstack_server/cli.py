@@ -156,7 +156,8 @@ def _wallet() -> typer.Typer:
                     await store.grant(connection, owner.id, "live", micros, memo)
                     wallet = await store.balance(connection, owner.id, "live")
                 typer.echo(
-                    f"Granted {display(micros)} to {owner.name}. Available: {display(wallet.available_micros)}."
+                    f"Granted {display(micros)} to {owner.name}. "
+                    f"Available: {display(wallet.available_micros)}."
                 )
 
         _run(work)
@@ -177,7 +178,8 @@ def _wallet() -> typer.Typer:
                     test = await store.balance(connection, owner.id, "test")
                 for mode, wallet in (("live", live), ("test", test)):
                     typer.echo(
-                        f"{mode}  available {display(wallet.available_micros)}  held {display(wallet.held_micros)}"
+                        f"{mode}  available {display(wallet.available_micros)}  "
+                        f"held {display(wallet.held_micros)}"
                     )
 
         _run(work)
@@ -210,9 +212,10 @@ def _catalog() -> typer.Typer:
         """Check every entry: prices, routes, defaults, sources."""
         from fairstack_server.catalog.catalog import Catalog
         from fairstack_server.catalog.check import check
+        from fairstack_server.clock import SystemClock
 
         settings = _settings()
-        findings = check(Catalog(operator=settings.catalog_dir))
+        findings = check(Catalog(operator=settings.catalog_dir), on=SystemClock().now().date())
         for finding in findings:
             typer.echo(str(finding))
         if findings:

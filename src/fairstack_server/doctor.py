@@ -1,4 +1,4 @@
-"""What an operator wants to know before anything else: what is set up, what is not, and what would enable it."""
+"""What an operator wants to know first: what is set up, what is not, and what would enable it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ async def examine(settings: Settings) -> list[str]:
     """One line per finding; calls no provider and starts nothing."""
     lines = [f"data folder   {settings.home}", f"database      {_database(settings)}"]
     holder = read_holder(settings.home)
-    lines.append(
-        f"server        {'running at ' + str(holder.url) if holder else 'not running; start it: fairstack serve'}"
-    )
+    running = f"running at {holder.url}" if holder else "not running; start it: fairstack serve"
+    lines.append(f"server        {running}")
     engine = "ready" if has_local_engine() else "not installed; pip install 'fairstack[local]'"
     lines.append(f"local engine  {engine}")
     lines.extend(_providers(settings))

@@ -24,11 +24,13 @@ from fairstack_server.errors import (
     Unprocessable,
 )
 from fairstack_server.ids import new_id
+from fairstack_server.inputs import Fetched
 from fairstack_server.jobs.orders import LOCAL
 from fairstack_server.jobs.placement import KeyReused, NewJob, Placed, Placement, Replayed
 from fairstack_server.jsonvalue import JSON, JSONObject
 from fairstack_server.money import display
 from fairstack_server.pricing import quote, usable_routes
+from fairstack_server.providers.sandbox_stories import job_seconds
 from fairstack_server.wallet.ledger import CapReached, Insufficient, payment_needed
 
 log = structlog.get_logger()
@@ -78,8 +80,12 @@ class TakesInputs(Protocol):
         """Raise BadRequest for an address that may not be fetched; fetches nothing."""
         ...
 
-    async def take(self, caller: Caller, ask: VideoAsk, settled: Settled) -> JSONObject:
-        """Role -> stored file. Raises BadRequest `image_refused` naming the field."""
+    async def fetch(self, caller: Caller, ask: VideoAsk) -> Fetched:
+        """Clean copies of its pictures. Raises BadRequest `image_refused` naming the field."""
+        ...
+
+    async def keep(self, fetched: Fetched, settled: Settled) -> JSONObject:
+        """Role -> stored file."""
         ...
 
     async def drop(self, inputs: JSONObject) -> None:
@@ -127,9 +133,9 @@ class Generations:
         self._clock = clock
         self._in_flight: set[tuple[str, str, str]] = set()
 
-    async def estimate(self, ask: Ask) -> int:
+    def estimate(self, ask: Ask) -> int:
         """The exact price in micros; validates like a submit, fetches, stores and holds nothing."""
-        _, _, micros = await self._checked(ask)
+        _, _, micros = self._checked(ask)
         return micros
 
     async def submit(
@@ -170,12 +176,17 @@ class Generations:
     async def _submit(
         self, caller: Caller, ask: Ask, idempotency: Idempotency | None, write: WritesSubmitted
     ) -> Accepted:
-        model, settled, micros = await self._checked(ask)
+        model, settled, micros = self._checked(ask)
         now = self._clock.now()
         self._check_available(model, caller, settled, micros, now)
         if ask.webhook_url is not None:
             await self._webhooks.judge(ask.webhook_url)
-        inputs = await self._inputs.take(caller, ask.video, settled)
+        pictures = await self._inputs.fetch(caller, ask.video)
+        if pictures.image_size is not None:
+            # Some models follow the picture's own ratio where the request names none.
+            sized = replace(ask, video=replace(ask.video, image_size=pictures.image_size))
+            model, settled, micros = self._checked(sized)
+        inputs = await self._inputs.keep(pictures, settled)
         job_id = new_id("job")
         job = NewJob(
             id=job_id,
@@ -190,7 +201,7 @@ class Generations:
             tags=ask.tags or {},
             webhook_url=ask.webhook_url,
             cancel_after_at=_after(now, ask.cancel_after_seconds),
-            deadline_at=now + timedelta(seconds=model.longest_seconds),
+            deadline_at=now + timedelta(seconds=_longest_seconds(model, caller, ask)),
             created_at=now,
             answer=write(job_id, micros),
             idempotency_key=None if idempotency is None else idempotency.key,
@@ -218,7 +229,7 @@ class Generations:
             case _:
                 assert_never(outcome)
 
-    async def _checked(self, ask: Ask) -> tuple[Model, Settled, int]:
+    def _checked(self, ask: Ask) -> tuple[Model, Settled, int]:
         model = self._catalog.get(ask.video.model)
         settled = resolve(model, replace(ask.video, model=model.key))
         self._inputs.check(ask.video)
@@ -278,6 +289,13 @@ def _without_data(value: JSON) -> JSON:
     if isinstance(value, list):
         return [_without_data(each) for each in value]
     return value
+
+
+def _longest_seconds(model: Model, caller: Caller, ask: Ask) -> float:
+    """How long the job may take; some stories of the sandbox are about running out of time."""
+    if caller.mode == "test":
+        return job_seconds(str(ask.video.prompt), model.longest_seconds)
+    return model.longest_seconds
 
 
 def _after(now: datetime, seconds: float | None) -> datetime | None:

@@ -1,4 +1,4 @@
-"""Files that come with requests: fetched once, checked, re-encoded; from then on only our own copy is used."""
+"""Files that come with requests: fetched once, checked, re-encoded; after that only our copy is used."""
 
 from __future__ import annotations
 
@@ -72,7 +72,8 @@ class Files:
         stored = await store_image(self._media, image)
         row = await self._pool.fetchrow(
             """
-            insert into files (id, account_id, mode, content_type, bytes, sha256, media_key, url, width, height)
+            insert into files
+                (id, account_id, mode, content_type, bytes, sha256, media_key, url, width, height)
             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning *
             """,
             new_id("file"),
@@ -138,6 +139,21 @@ class Files:
         return row
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Clean pictures of a request, in memory: (role, picture), in order."""
+
+    pictures: tuple[tuple[str, CleanImage], ...]
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Width and height of `image`, where the request has one."""
+        for role, picture in self.pictures:
+            if role == "image":
+                return picture.width, picture.height
+        return None
+
+
 class Inputs:
     """Takes the files of a request in."""
 
@@ -159,23 +175,26 @@ class Inputs:
                     role, "it must be an https URL of a public host, a data: URL or a file id"
                 ) from refused
 
-    async def take(self, caller: Caller, ask: VideoAsk, settled: Settled) -> JSONObject:
-        """Role -> stored file. Raises BadRequest `image_refused` naming the field."""
-        ratio = _ratio(settled)
-        taken: JSONObject = {}
+    async def fetch(self, caller: Caller, ask: VideoAsk) -> Fetched:
+        """Clean copies of every picture of the request. Raises BadRequest `image_refused` with the field."""
+        return Fetched(
+            tuple([(role, await self._picture(caller, role, source)) for role, source in _sources(ask)])
+        )
+
+    async def keep(self, fetched: Fetched, settled: Settled) -> JSONObject:
+        """Role -> stored file, brought to the asked ratio where the model's routes take none."""
+        kept: JSONObject = {}
         try:
-            for role in _IMAGE_ROLES:
-                source = getattr(ask, role)
-                if isinstance(source, str):
-                    taken[role] = await self._take_one(caller, role, source, ratio)
-            if isinstance(ask.images, list | tuple):
-                taken["images"] = [
-                    await self._take_one(caller, "images", str(source), ratio) for source in ask.images
-                ]
+            for role, picture in fetched.pictures:
+                stored = await self._keep_one(picture, _ratio(settled))
+                if role == "images":
+                    kept["images"] = [*cast(list[JSON], kept.get("images", [])), stored]
+                else:
+                    kept[role] = stored
         except BaseException:
-            await self.drop(taken)
+            await self.drop(kept)
             raise
-        return taken
+        return kept
 
     async def drop(self, inputs: JSONObject) -> None:
         """Forget files that were taken for a request which was then refused."""
@@ -183,24 +202,23 @@ class Inputs:
             for each in stored if isinstance(stored, list) else [stored]:
                 await self._media.delete(str(cast(JSONObject, each)["key"]))
 
-    async def _take_one(self, caller: Caller, role: str, source: str, ratio: tuple[int, int] | None) -> JSON:
-        try:
-            image = await self._image(caller, role, source, ratio)
-        except ImageRefused as refused:
-            raise _refused(role, str(refused)) from refused
-        stored = await store_image(self._media, image)
+    async def _keep_one(self, picture: CleanImage, ratio: tuple[int, int] | None) -> JSONObject:
+        if ratio is not None:
+            picture = await self._fetch.clean_image(picture.data, picture.content_type, crop_ratio=ratio)
+        stored = await store_image(self._media, picture)
         return {**stored, "public_url": stored["url"] if self._public else None}
 
-    async def _image(
-        self, caller: Caller, role: str, source: str, ratio: tuple[int, int] | None
-    ) -> CleanImage:
-        own = await self._own_bytes(caller, role, source)
-        if own is not None:
-            return await self._fetch.clean_image(own, "application/octet-stream", crop_ratio=ratio)
-        if caller.mode == "test" and urlsplit(source).hostname in _EXAMPLE_HOSTS:
-            data = await asyncio.to_thread(example_picture)
-            return await self._fetch.clean_image(data, "image/png", crop_ratio=ratio)
-        return await self._fetch.fetch_image(source, crop_ratio=ratio)
+    async def _picture(self, caller: Caller, role: str, source: str) -> CleanImage:
+        try:
+            own = await self._own_bytes(caller, role, source)
+            if own is not None:
+                return await self._fetch.clean_image(own, "application/octet-stream")
+            if caller.mode == "test" and urlsplit(source).hostname in _EXAMPLE_HOSTS:
+                data = await asyncio.to_thread(example_picture)
+                return await self._fetch.clean_image(data, "image/png")
+            return await self._fetch.fetch_image(source)
+        except ImageRefused as refused:
+            raise _refused(role, str(refused)) from refused
 
     async def _own_bytes(self, caller: Caller, role: str, source: str) -> bytes | None:
         """Bytes of a file that lies in our store: named by its id or by our own media URL."""

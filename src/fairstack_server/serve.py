@@ -1,4 +1,4 @@
-"""Running the server: database, migrations, API, worker and webhook sender of one process, until it is told to stop."""
+"""Running the server: database, migrations, API, worker and webhook sender, until it is told to stop."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def serve(settings: Settings, parts: Sequence[Part] = ("api", "worker")) -
 
 
 async def prepare_database(settings: Settings, stack: contextlib.AsyncExitStack) -> Dsn:
-    """A database that is up and migrated, for the server and for operator commands; stopped with the stack."""
+    """A database that is up and migrated, for the server and operator commands; stopped with the stack."""
     if settings.database_url:
         dsn = Dsn(settings.database_url)
     else:

@@ -1,4 +1,4 @@
-"""Accounts and API keys in PostgreSQL. A key is shown once; only its SHA-256 and first characters are kept."""
+"""Accounts and API keys in PostgreSQL. A key is shown once; its SHA-256 and first characters are kept."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Accounts:
         self._pool = pool
 
     async def create(self, name: str, cap_micros: int | None = None) -> Account:
-        """Open an account with $0.00 of live money and $100.00 of test money. Raises Conflict for a name taken."""
+        """Open an account with no live money and $100.00 of test money. Raises Conflict for a taken name."""
         async with self._pool.acquire() as connection, connection.transaction():
             return await create_account(connection, name, cap_micros)
 
@@ -178,7 +178,8 @@ class Accounts:
 async def create_account(connection: Connection, name: str, cap_micros: int | None = None) -> Account:
     """As `Accounts.create`, in the caller's transaction."""
     row = await connection.fetchrow(
-        "insert into accounts (id, name, cap_micros) values ($1, $2, $3) on conflict (name) do nothing returning *",
+        "insert into accounts (id, name, cap_micros) values ($1, $2, $3) "
+        "on conflict (name) do nothing returning *",
         new_id("acct"),
         name,
         cap_micros,

@@ -86,7 +86,7 @@ class Access:
         seconds = max(1, int(window.reset_time - time.time()) + 1)
         if not allowed:
             raise RateLimited(
-                f"More than {self._item.amount} requests in a minute with this key. Try again in {seconds} s.",
+                f"More than {self._item.amount} requests a minute with this key. Try again in {seconds} s.",
                 retry_after_seconds=seconds,
             )
         return RateState(self._item.amount, window.remaining, seconds)
@@ -96,5 +96,5 @@ def require_scope(caller: Caller, scope: str) -> None:
     """Raise Forbidden unless the key has the scope."""
     if scope not in caller.scopes:
         raise Forbidden(
-            f"This key lacks the scope {scope!r}. Use a key that has it, or add it: PATCH /v1/api-keys."
+            f"This key lacks the scope {scope!r}. Use one that has it, or add it: PATCH /v1/api-keys."
         )

@@ -1,4 +1,4 @@
-"""The documentation page: one HTML file written from the OpenAPI document, without scripts or foreign hosts."""
+"""The documentation page: one HTML file made of the OpenAPI document, without scripts or foreign hosts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ _STYLE = """
 :root{color-scheme:light dark;--line:#8884;--soft:#8881;--accent:#0a7d5a}
 body{font:16px/1.55 system-ui,sans-serif;max-width:56rem;margin:0 auto;padding:2rem 1.25rem 6rem}
 h1{font-size:1.9rem;margin:0}h2{margin:3rem 0 .5rem;border-bottom:1px solid var(--line);padding-bottom:.3rem}
-code,pre{font:.86em/1.5 ui-monospace,monospace}pre{background:var(--soft);padding:.9rem;overflow-x:auto;border-radius:8px}
+code,pre{font:.86em/1.5 ui-monospace,monospace}
+pre{background:var(--soft);padding:.9rem;overflow-x:auto;border-radius:8px}
 details{border:1px solid var(--line);border-radius:8px;margin:.5rem 0;padding:.55rem .8rem}
 summary{cursor:pointer;display:flex;gap:.7rem;align-items:baseline;flex-wrap:wrap}
 .m{font:600 .74rem ui-monospace,monospace;color:var(--accent);min-width:3.6rem}.s{opacity:.75}
@@ -22,7 +23,8 @@ nav a{margin-right:.9rem}a{color:var(--accent)}
 _START = """curl -X POST {base}/v1/generations/video \\
   -H "Authorization: Bearer $FAIRSTACK_API_KEY" \\
   -H "Content-Type: application/json" \\
-  -d '{{"model": "local-scene-t2v", "prompt": "A golden retriever running on a beach at sunset, slow motion"}}'
+  -d '{{"model": "local-scene-t2v", \
+       "prompt": "A golden retriever running on a beach at sunset, slow motion"}}'
 
 curl "{base}/v1/jobs/job_…?wait=60" -H "Authorization: Bearer $FAIRSTACK_API_KEY"
 """

@@ -40,7 +40,7 @@ _REF = "#/components/schemas/{name}"
 
 def documented(app: Litestar) -> list[tuple[str, str, Doc]]:
     """Every route of the API: path, method, what it does. In the order of the paths."""
-    found = []
+    found: list[tuple[str, str, Doc]] = []
     for route in app.routes:
         if not isinstance(route, HTTPRoute):
             continue

@@ -1,4 +1,4 @@
-"""From a request body to an order in our words. The body is JSON whatever its Content-Type says (ruling 1)."""
+"""From a request body to an order in our words. The body is JSON whatever its Content-Type says."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class VideoOrder:
 
 
 def parse_object(raw: bytes) -> JSONObject:
-    """The JSON object of a body. Raises BadRequest for anything else, NUL characters and deep nesting included."""
+    """The JSON object of a body. Raises BadRequest for anything else, NUL and deep nesting included."""
     try:
         body = msgspec.json.decode(raw)
     except msgspec.DecodeError as error:
@@ -107,7 +107,7 @@ def _cancel_after(value: JSON) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _CANCEL_AFTER_MAX:
         raise BadRequest(
-            f"'cancel_after' must be seconds, more than 0 and at most {_CANCEL_AFTER_MAX}, not {_shown(value)}.",
+            f"'cancel_after' must be seconds, above 0 and at most {_CANCEL_AFTER_MAX}, not {_shown(value)}.",
             param="cancel_after",
         )
     return float(value)

@@ -1,4 +1,4 @@
-"""Cancelling at the user's wish: on the spot where nobody has begun, else passed on to whoever works on the job."""
+"""Cancelling at the user's wish: on the spot where nobody has begun, else passed on to the worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bringing a provider's clip into our store: fetch, measure, store, poster. The truth is measured on the file."""
+"""Bringing a provider's clip into our store: fetch, measure, store, poster. The file is the truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Late results: a job that was given up stays failed and free, but its clip is still looked for, stored and given."""
+"""Late results: a job that was given up stays failed and free, but its clip is still looked for and given."""
 
 from __future__ import annotations
 

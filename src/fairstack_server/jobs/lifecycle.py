@@ -261,7 +261,7 @@ class Lifecycle:
             return None
 
     async def _send_again(self, job: Job, attempt: Attempt, provider: Provider) -> Job | None:
-        """The provider promises that the same nonce is the same task: sending again asks, it does not order."""
+        """The provider promises that one nonce is one task: sending again asks, it does not order."""
         if not await self._store.still_ours(job):
             raise LeaseLost(job.id)
         answer = await provider.submit(await self._planner.order_of(job, attempt))
@@ -459,7 +459,7 @@ def _failure_of(failed: Failed) -> Failure:
 
 
 async def _unbroken(work: Awaitable[T], grace_seconds: float) -> T:
-    """Let a send that has begun come to its end although we are being stopped, so that its receipt is kept."""
+    """Let a send that has begun come to its end although we are being stopped: its receipt is kept."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)

@@ -1,7 +1,7 @@
 """Placing jobs: idempotency row, hold, job, event and wake-up of many requests in one transaction.
 
-Concurrent submits share a flush. Each still gets its own answer, in order of arrival, and a flush may be repeated
-after an unknown commit: ids are made before it, and whatever is there already is not written again.
+Concurrent submits share a flush. Each still gets its own answer, in order of arrival, and a flush may be
+repeated after an unknown commit: ids are made before it, and what is there already is not written again.
 """
 
 from __future__ import annotations
@@ -205,8 +205,8 @@ async def _insert(connection: Connection, jobs: Sequence[NewJob]) -> None:
         return
     await connection.executemany(
         """
-        insert into jobs (id, account_id, key_id, mode, state, model, ask, settled, inputs, quote_micros, tags,
-                          webhook_url, cancel_after_at, deadline_at, created_at)
+        insert into jobs (id, account_id, key_id, mode, state, model, ask, settled, inputs, quote_micros,
+                          tags, webhook_url, cancel_after_at, deadline_at, created_at)
         values ($1, $2, $3, $4, 'queued', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
         """,
         [

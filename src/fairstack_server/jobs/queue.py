@@ -1,6 +1,6 @@
 """The queue port: a row is a wake-up, never the truth. The only file that imports pgqueuer.
 
-A job whose row is lost, doubled or handed out twice is still done once: the jobs table decides (see `store.py`),
+A job whose row is lost, doubled or handed out twice is still done once: the jobs table decides (`store.py`),
 and the sweeper of `worker.py` wakes every unfinished job that nobody holds.
 """
 
@@ -18,7 +18,7 @@ from fairstack_server.db.connections import Connection, Pool
 ENTRYPOINT = "advance"
 _BATCH = 100
 
-#: SQL: a row of the queue will wake the job of table `jobs` ($2 = silence after which a worker is taken for dead).
+#: SQL: a queue row will wake the job of table `jobs` ($2: silence after which a worker counts as dead).
 HAS_LIVE_ROW = """exists (select 1 from pgqueuer q where q.dedupe_key = jobs.id
                           and (q.status = 'queued' or q.heartbeat > now() - $2::interval))"""
 

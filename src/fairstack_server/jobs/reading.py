@@ -1,4 +1,4 @@
-"""Reading jobs for those who own them: one by one (concurrent reads share a query), in pages, and their events."""
+"""Reading jobs for those who own them: one by one (reads share queries), in pages, and their events."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Settlement:
         return settled
 
     async def fail(self, job: Job, failure: Failure, now: datetime, *, give_up: bool = False) -> Job:
-        """No clip: release the hold. `give_up`: its fate stayed unknown, so a late clip is still looked for."""
+        """No clip: release the hold. `give_up`: its fate is unknown, so a late clip is still looked for."""
         ended = replace(_ended(job, State.FAILED, now), failure=failure)
         async with self._pool.acquire() as connection, connection.transaction():
             settled = await self._end(connection, job, ended)

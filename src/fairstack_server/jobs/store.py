@@ -1,7 +1,7 @@
 """The jobs table and its companions: every query there is, each in its own function.
 
-Writes of state are fenced: they name the worker and the fence that they were made under, and change nothing when
-another worker has taken the job since. Receipts are not fenced: a paid task's ref is accepted from anybody.
+Writes of state are fenced: they name the worker and the fence that they were made under, and change nothing
+when another worker has taken the job since. Receipts are not fenced: a paid task's ref is taken from anybody.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The worker: takes wake-ups from the queue, gives each job to the lifecycle, and mends what got lost.
 
-A worker is known to be alive by a session-level advisory lock and a heartbeat in its row. When it dies, the lock
-falls with its connection and the next sweep of any worker frees its jobs at once.
+A worker is known to be alive by a session-level advisory lock and a heartbeat in its row. When it dies, the
+lock falls with its connection and the next sweep of any worker frees its jobs at once.
 """
 
 from __future__ import annotations

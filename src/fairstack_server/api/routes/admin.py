@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from fairstack_server.accounts.store import USER_SCOPES, Account
 from fairstack_server.api.answers import HttpRequest, json_answer
@@ -83,7 +84,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         return json_answer(NewAccountView(account=await view(account), live_key=live, test_key=test), 201)
 
     @post("/v1/admin/accounts/{account_id:str}/grants", opt=GRANT.opt(), status_code=201)
-    async def grant(request: HttpRequest, account_id: str) -> Response[bytes]:
+    async def grant(request: HttpRequest, account_id: FromPath[str]) -> Response[bytes]:
         wanted = parse_as(await request.body(), GrantRequest)
         account = await gateway.accounts.find(account_id)
         async with gateway.pool.acquire() as connection, connection.transaction():

@@ -1,10 +1,11 @@
-"""/callbacks: providers calling us, on URLs that carry an attempt's nonce. Only ever a hint: the task is re-read."""
+"""/callbacks: providers calling us, on URLs that carry a nonce. Only ever a hint: the task is re-read."""
 
 from __future__ import annotations
 
 import structlog
 from litestar import Response, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from fairstack_server.api.answers import HttpRequest, json_answer
 from fairstack_server.api.doc import Answer, Doc, Param
@@ -30,7 +31,9 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
     """The callback route."""
 
     @post("/callbacks/{provider_name:str}/{nonce:str}", opt=CALLBACK.opt(), status_code=200)
-    async def provider_callback(request: HttpRequest, provider_name: str, nonce: str) -> Response[bytes]:
+    async def provider_callback(
+        request: HttpRequest, provider_name: FromPath[str], nonce: FromPath[str]
+    ) -> Response[bytes]:
         provider = gateway.providers.get(provider_name)
         attempt = await gateway.jobs.attempt(nonce)
         if attempt is None or attempt.provider != provider_name or not isinstance(provider, ReadsCallbacks):

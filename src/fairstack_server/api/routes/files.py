@@ -6,6 +6,7 @@ from litestar import Response, delete, get, post
 from litestar.datastructures import UploadFile
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from fairstack_server.api.answers import HttpRequest, caller_of, json_answer
 from fairstack_server.api.doc import Answer, Doc, Param
@@ -53,11 +54,11 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         return json_answer(file_view(await gateway.files.upload(caller_of(request), data, content_type)), 201)
 
     @get("/v1/files/{file_id:str}", opt=GET_FILE.opt())
-    async def get_file(request: HttpRequest, file_id: str) -> Response[bytes]:
+    async def get_file(request: HttpRequest, file_id: FromPath[str]) -> Response[bytes]:
         return json_answer(file_view(await gateway.files.get(caller_of(request), file_id)))
 
     @delete("/v1/files/{file_id:str}", opt=DELETE_FILE.opt(), status_code=204)
-    async def delete_file(request: HttpRequest, file_id: str) -> None:
+    async def delete_file(request: HttpRequest, file_id: FromPath[str]) -> None:
         await gateway.files.delete(caller_of(request), file_id)
 
     return [upload, get_file, delete_file]

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import msgspec
 from litestar import Response, delete, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 from litestar.response import Stream
 
 from fairstack_server.api import query, wire
@@ -89,7 +90,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
     """The job routes."""
 
     @get("/v1/jobs/{job_id:str}", opt=GET_JOB.opt())
-    async def get_job(request: HttpRequest, job_id: str) -> Response[bytes]:
+    async def get_job(request: HttpRequest, job_id: FromPath[str]) -> Response[bytes]:
         query.check_known(request, ("wait",))
         record = await gateway.reader.get(caller_of(request), job_id)
         seconds = _wait_seconds(request)
@@ -116,19 +117,19 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         return json_answer(b'{"items":[' + items + b"]," + page[1:])
 
     @post("/v1/jobs/{job_id:str}/cancel", opt=CANCEL_JOB.opt(), status_code=200)
-    async def cancel_job(request: HttpRequest, job_id: str) -> Response[bytes]:
+    async def cancel_job(request: HttpRequest, job_id: FromPath[str]) -> Response[bytes]:
         return await _cancel(gateway, request, job_id)
 
     @delete("/v1/jobs/{job_id:str}", opt=CANCEL_JOB.opt(), status_code=200)
-    async def delete_job(request: HttpRequest, job_id: str) -> Response[bytes]:
+    async def delete_job(request: HttpRequest, job_id: FromPath[str]) -> Response[bytes]:
         return await _cancel(gateway, request, job_id)
 
     @get("/v1/jobs/{job_id:str}/late_result", opt=LATE_RESULT.opt())
-    async def late_result(request: HttpRequest, job_id: str) -> Response[bytes]:
+    async def late_result(request: HttpRequest, job_id: FromPath[str]) -> Response[bytes]:
         return json_answer(await gateway.reader.late_result(caller_of(request), job_id))
 
     @get("/v1/jobs/{job_id:str}/events", opt=JOB_EVENTS.opt())
-    async def job_events(request: HttpRequest, job_id: str) -> Stream:
+    async def job_events(request: HttpRequest, job_id: FromPath[str]) -> Stream:
         record = await gateway.reader.get(caller_of(request), job_id)
         stream = _events(gateway, request, record, _last_event(request))
         return Stream(
@@ -213,7 +214,7 @@ def _last_event(request: HttpRequest) -> int:
 async def _events(
     gateway: Gateway, request: HttpRequest, record: JobRecord, last: int
 ) -> AsyncIterator[bytes]:
-    """Every change of status since `last`, progress as it comes, a comment when nothing does; ends with the job."""
+    """Every change of status since `last`, progress as it comes; ends with the job."""
     caller = caller_of(request)
     async with gateway.notices.of_job(record.id) as inbox:
         while True:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from litestar import Response, delete, get, patch, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 from msgspec import UNSET
 
 from fairstack_server.accounts.store import USER_SCOPES, Caller
@@ -79,7 +80,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         return json_answer(key_view(key, secret), 201)
 
     @patch("/v1/api-keys/{key_id:str}", opt=CHANGE_KEY.opt())
-    async def change_key(request: HttpRequest, key_id: str) -> Response[bytes]:
+    async def change_key(request: HttpRequest, key_id: FromPath[str]) -> Response[bytes]:
         caller = caller_of(request)
         wanted = parse_as(await request.body(), KeyChange)
         scopes = None if wanted.scopes is UNSET else list(wanted.scopes)
@@ -97,7 +98,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         return json_answer(key_view(key))
 
     @delete("/v1/api-keys/{key_id:str}", opt=REVOKE_KEY.opt(), status_code=200)
-    async def revoke_key(request: HttpRequest, key_id: str) -> Response[bytes]:
+    async def revoke_key(request: HttpRequest, key_id: FromPath[str]) -> Response[bytes]:
         key = await gateway.accounts.revoke_key(caller_of(request).account_id, key_id)
         gateway.access.forget()
         return json_answer(key_view(key))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from litestar import HttpMethod, Response, route
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 from litestar.response import Stream
 
 from fairstack_server.api.answers import HttpRequest
@@ -41,7 +42,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         return Stream(found.body, status_code=found.status, media_type=media_type, headers=plain)
 
     @route("/media/{key:path}", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt=MEDIA.opt())
-    async def get_media(request: HttpRequest, key: str) -> Response[bytes] | Stream:
+    async def get_media(request: HttpRequest, key: FromPath[str]) -> Response[bytes] | Stream:
         return await respond(request, key)
 
     return [get_media]

@@ -8,6 +8,7 @@ from typing import cast, get_args
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from fairstack_server.api import model_view, query
 from fairstack_server.api.answers import HttpRequest, json_answer
@@ -66,7 +67,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         return json_answer(model_view.ModelList(models, len(models)))
 
     @get("/v1/models/{key:str}", opt=GET_MODEL.opt())
-    async def get_model(request: HttpRequest, key: str) -> Response[bytes]:
+    async def get_model(request: HttpRequest, key: FromPath[str]) -> Response[bytes]:
         try:
             model = gateway.catalog.get(key)
         except BadRequest as error:

@@ -7,6 +7,7 @@ from typing import cast, get_args
 import msgspec
 from litestar import Response, get, post, put
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from fairstack_server.api import query
 from fairstack_server.api.answers import HttpRequest, caller_of, json_answer
@@ -118,14 +119,14 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         return json_answer(DeliveryList(items, page.next_cursor is not None, page.next_cursor))
 
     @get("/v1/webhooks/deliveries/{delivery_id:str}", opt=READ.opt())
-    async def read_delivery(request: HttpRequest, delivery_id: str) -> Response[bytes]:
+    async def read_delivery(request: HttpRequest, delivery_id: FromPath[str]) -> Response[bytes]:
         caller = caller_of(request)
         async with gateway.pool.acquire() as connection:
             found = await deliveries.read_delivery(connection, caller.account_id, caller.mode, delivery_id)
         return json_answer(delivery_view(*found))
 
     @post("/v1/webhooks/deliveries/{delivery_id:str}/redeliver", opt=REDELIVER.opt(), status_code=202)
-    async def redeliver(request: HttpRequest, delivery_id: str) -> Response[bytes]:
+    async def redeliver(request: HttpRequest, delivery_id: FromPath[str]) -> Response[bytes]:
         caller = caller_of(request)
         async with gateway.pool.acquire() as connection, connection.transaction():
             found = await deliveries.redeliver(connection, caller.account_id, caller.mode, delivery_id)
