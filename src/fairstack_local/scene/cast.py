@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from fairstack_local.plan.scene_plan import Action, Move, ScenePlan, Subject
+from fairstack_local.plan.scene_plan import Action, Move, Place, ScenePlan, Subject
 from fairstack_local.scene.body import COLUMNS, Packed, moved, pack
 from fairstack_local.scene.builds import BUILDS
 from fairstack_local.scene.camera import Framing
@@ -38,6 +38,14 @@ class Cast(Protocol):
 
 
 _GAITS = {Action.RUN: GALLOP, Action.WALK: WALK, Action.STAND: STANCE}
+_EMPTY_HEIGHTS = {
+    Place.BEACH: 1.45,
+    Place.SEA: 3.4,
+    Place.MEADOW: 1.1,
+    Place.DUNES: 1.6,
+    Place.SNOWFIELD: 1.6,
+    Place.LAKE: 2.2,
+}
 _LATERAL = np.array([0.0, 0.0, 1.0])
 
 
@@ -90,7 +98,8 @@ def cast_of(plan: ScenePlan, seed: int) -> Cast:
     """The subject that the plan names."""
     if plan.subject in BUILDS:
         return _animal(plan)
-    return Nobody(Framing(4.0, 1.35, 0.0, (0.0, 1.25, 0.0)))
+    height = _EMPTY_HEIGHTS[plan.place]
+    return Nobody(Framing(5.0, height, 0.0, (0.0, height - 0.12, 0.0)))
 
 
 def _animal(plan: ScenePlan) -> Animal:

@@ -56,7 +56,7 @@ class Water:
         self._ripples = calm_to_rough_sea(7.3, 2.6, math.radians(-110), fine, seed + 1)
         self._foam = tile(tiling_cells(256, 13, seed + 2)[..., None], 4.3)
         self._deep = (0.012, 0.040, 0.048) if lake else (0.012, 0.050, 0.075)
-        self._caps = 9.0 if lake else 0.62
+        self._caps = 9.0 if lake else 2.1 * float(self._sea.surface(0.0)[..., 2].std())
 
     def draw(self, linear: Picture, shot: Shot, bands: Bands) -> None:
         """Fill the picture with linear light."""

@@ -40,9 +40,9 @@ class Grass(NamedTuple):
 def bake_grass(seed: int, tallest: float) -> Grass:
     """Sow the meadow; `tallest` in metres."""
     random = np.random.default_rng(seed)
-    height = np.zeros((512, 512), np.float32)
+    height = np.full((512, 512), 0.30, np.float32)
     hue = np.zeros((512, 512), np.float32)
-    for _ in range(9_000):
+    for _ in range(16_000):
         _sow(height, hue, random)
     patches = np.stack(
         (
@@ -99,7 +99,7 @@ def _blade_distance(ray: Vec, octave: float, shot: Shot, grass: Grass) -> tuple[
     ground = eye[1] / -ray[1]
     enter = max((eye[1] - grass.tallest) / -ray[1], 0.05)
     if enter > _BLADES_SEEN_TO:
-        return enter, 0.75
+        return enter, 0.70
     step = min(ground - enter, 3.0) / _STEPS
     distance = enter
     fine = max(octave - 2.2, -9.0)
@@ -124,15 +124,15 @@ def _grass_colour(ray: Vec, distance: float, share: float, octave: float, shot: 
     _tall, hue, lean = look_up3(grass.blades, x - blown, z, octave - 1.5)
     _high, patch, flecks = look_up3(grass.patches, x, z, octave)
     far = smooth(6.0, _BLADES_SEEN_TO, distance)
-    share = share + (0.72 - share) * far
-    albedo = blend((0.060, 0.125, 0.022), (0.235, 0.285, 0.060), clamp(0.5 + 0.32 * patch, 0.0, 1.0))
+    share = share + (0.70 - share) * far
+    albedo = blend((0.095, 0.180, 0.030), (0.270, 0.330, 0.070), clamp(0.5 + 0.32 * patch, 0.0, 1.0))
     albedo = blend(albedo, (0.40, 0.34, 0.12), clamp(0.16 * hue - 0.05 + 0.10 * flecks, 0.0, 0.6))
     sun, sky = shadow_at(shot.shadow, x, z)
     # Roots stand in the shade of the blades around them.
-    depth = 0.16 + 0.84 * share**1.4
+    depth = 0.34 + 0.66 * share
     against = max(ray[0] * shot.light.sun[0] + ray[2] * shot.light.sun[2], 0.0)
     high = max(shot.light.sun[1], 0.0)
-    direct = (0.22 + 0.55 * high + 0.10 * lean) * smooth(0.15, 0.9, share) * sun
+    direct = (0.26 + 0.50 * high + 0.07 * lean) * smooth(0.05, 0.85, share) * sun
     gleam = against**4 * smooth(0.45, 1.0, share) * 0.42 * sun
     gust = 1.0 + 0.10 * _wind(x * 0.5, z * 0.5, shot.seconds) * far
     colour = lit_ground(albedo, direct * gust, sky * depth * 1.05, shot)

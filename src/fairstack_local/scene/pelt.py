@@ -18,7 +18,7 @@ from fairstack_local.scene.vectors import Vec, clamp, dot, smooth
 Layer = npt.NDArray[np.float32]
 
 _TILE = 8
-_MARCH_STEPS = 40
+_MARCH_STEPS = 56
 _HAIR_STEPS = 24
 _COAT_DEPTH = 0.45
 _KIN_REACH = 0.10
@@ -126,20 +126,45 @@ def _draw_pixel(
     relatives: npt.NDArray[np.int16],
 ) -> None:
     pixel_angle = 2.0 * eye.half_height / height
-    far, hit = first, False
+    far, miss, missed_at = first, 1.0, 0.0
     for _ in range(_MARCH_STEPS):
         x, y, z = eye.position[0] + ray[0] * far, eye.position[1] + ray[1] * far, eye.position[2] + ray[2] * far
         distance, fur, _nearest = skin(x, y, z, body, near, count)
         gap = distance - fur
         if gap < far * pixel_angle * 0.4:
-            hit = True
             break
-        far += gap * 0.80
+        if gap < miss * far * pixel_angle:
+            miss, missed_at = gap / (far * pixel_angle), far
+        far += gap * 0.85
         if far > farthest:
             break
-    if not hit:
-        return
-    _draw_coat(pixel, ray, far, body, eye, light, grain, near, count, pixel_angle, relatives)
+    if far <= farthest:
+        _draw_coat(pixel, ray, far, body, eye, light, grain, near, count, pixel_angle, relatives)
+    if missed_at > 0.0 and pixel[3] < 0.9:
+        _draw_outline(pixel, ray, missed_at, 1.0 - miss, body, eye, light, near, count)
+
+
+@inline
+def _draw_outline(
+    pixel: Layer,
+    ray: Vec,
+    far: float,
+    cover: float,
+    body: Packed,
+    eye: Eye,
+    light: Light,
+    near: npt.NDArray[np.int16],
+    count: int,
+) -> None:
+    """Soften an edge: a ray that passes within a pixel of a coat sees a share of it."""
+    x, y, z = eye.position[0] + ray[0] * far, eye.position[1] + ray[1] * far, eye.position[2] + ray[2] * far
+    nearest = skin(x, y, z, body, near, count)[2]
+    lit = _lit_coat(x, y, z, ray, body, near, count, nearest, light)
+    cover *= 1.0 - pixel[3]
+    for c in range(3):
+        pixel[c] += lit[c] * cover * 0.9
+    pixel[3] += cover
+    pixel[4] = max(pixel[4], far)
 
 
 @inline
@@ -283,7 +308,7 @@ def _surface(
         nx += (body[i, 3] * lean + body[i, 10] * wide + body[i, 13] * back) * scale
         ny += (body[i, 4] * lean + body[i, 11] * wide + body[i, 14] * back) * scale
         nz += (body[i, 5] * lean + body[i, 12] * wide + body[i, 15] * back) * scale
-        colour = math.exp(-above * 75.0) * (1.0 if body[i, 21] < 0.5 or i == nearest else 0.0)
+        colour = math.exp(-above * 150.0) * (1.0 if body[i, 21] < 0.5 or i == nearest else 0.0)
         r += body[i, 18] * colour
         g += body[i, 19] * colour
         b += body[i, 20] * colour

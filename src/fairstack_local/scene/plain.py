@@ -66,8 +66,8 @@ def bake_snow(seed: int) -> Plain:
         _ground_tile(crust, tiling_fractal(512, 60, 3, seed + 1) * 0.02, _FINE_METRES),
         _ground_tile(small, tiling_fractal(512, 8, 4, seed + 4) * 0.02, _RIPPLE_METRES),
         _ground_tile(tiling_fractal(512, 6, 4, seed + 5) * 0.22, tiling_fractal(512, 5, 4, seed + 6) * 0.02, _DRIFT_METRES),
-        (0.86, 0.89, 0.94),
-        (0.86, 0.94, 1.10),
+        (0.60, 0.625, 0.67),
+        (0.80, 0.93, 1.14),
         1.0,
     )
 

@@ -160,11 +160,11 @@ class _Posing:
 
     def _trunk(self) -> None:
         b, p, h = self.build, self.pelt, self.build.withers
-        body = {"fur": b.fur, "squash": b.girth_squash, "blend": 0.16 * h}
+        body = {"fur": b.fur, "squash": b.girth_squash, "blend": 0.20 * h}
         chest = self.shoulders + _at(-0.02 * h, -0.02 * h)
         ribs = self.back + _at(0.10 * h, -0.045 * h)
         loin = self.back + _at(-0.13 * h, 0.0)
-        rump = self.pelvis + _at(0.01 * h, -0.01 * h)
+        rump = self.pelvis + _at(0.03 * h, -0.005 * h)
         self._add(ribs, chest, b.chest * 0.97, b.chest, p.back, **body)
         self._add(loin, ribs, b.waist, b.chest * 0.97, p.back, **body)
         self._add(rump, loin, b.rump, b.waist, p.back, **body)
