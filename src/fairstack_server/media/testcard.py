@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 from PIL import Image, ImageDraw, ImageFont
 
 MAX_TITLE_CHARACTERS = 60
+_SMALLEST_TEXT = 8
 _BACKGROUND = (24, 26, 32)
 _INK = (240, 240, 236)
 _DIM = (140, 146, 158)
@@ -61,8 +62,9 @@ class _Card:
         self._radius = round(unit * 0.16)
         draw = ImageDraw.Draw(self._still)
         _write(draw, "TEST", (width // 2, round(height * 0.58)), unit // 5, _INK, width)
-        shown = title if len(title) <= MAX_TITLE_CHARACTERS else title[: MAX_TITLE_CHARACTERS - 1] + "…"
-        _write(draw, shown, (width // 2, round(height * 0.70)), unit // 18, _INK, width)
+        _write(
+            draw, title[:MAX_TITLE_CHARACTERS], (width // 2, round(height * 0.70)), unit // 18, _INK, width
+        )
         note = f"{width}x{height} · sandbox clip, no model was run"
         _write(draw, note, (width // 2, round(height * 0.765)), unit // 28, _DIM, width)
         self._ring(draw)
@@ -112,12 +114,17 @@ def _bars(width: int, height: int) -> Image.Image:
 def _write(
     draw: ImageDraw.ImageDraw, text: str, at: tuple[int, int], size: int, ink: tuple[int, int, int], room: int
 ) -> None:
-    """Write centred text, smaller where it would not fit the room."""
-    font = ImageFont.load_default(max(8, size))
+    """Write centred text; where it would not fit the room, smaller, and at the smallest size shorter."""
+    most = room * 0.92
+    font = ImageFont.load_default(max(_SMALLEST_TEXT, size))
     wide = draw.textlength(text, font=font)
-    if wide > room * 0.92:
-        font = ImageFont.load_default(max(6, int(size * room * 0.92 / wide)))
-    draw.text(at, text, fill=ink, font=font, anchor="mm")
+    if wide > most:
+        font = ImageFont.load_default(max(_SMALLEST_TEXT, int(size * most / wide)))
+    shown = text
+    while draw.textlength(shown, font=font) > most:
+        text = text[:-1]
+        shown = text + "…"
+    draw.text(at, shown, fill=ink, font=font, anchor="mm")
 
 
 def _encode(pictures: Iterator[Image.Image], width: int, height: int, rate: Fraction) -> bytes:
