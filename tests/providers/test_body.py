@@ -114,6 +114,16 @@ def test_dots_make_objects_and_fixed_fields_win() -> None:
     }
 
 
+def test_brackets_make_lists() -> None:
+    """A numbered step is a place in a list, shared by all fields that name it."""
+    field_map = {"prompt": "instances[0].prompt", "image": "instances[0].image.uri", "seed": "seeds[0]"}
+    order = replace(FULL, field_map=field_map, fixed={"seeds[1]": 9})
+    assert build_body(order, _url) == {
+        "instances": [{"prompt": "p", "image": {"uri": "https://us/img.png"}}],
+        "seeds": [0, 9],
+    }
+
+
 def test_a_table_of_values_goes_before_the_form() -> None:
     """Where the vendor has other names for our values, the route's table says them."""
     order = replace(
@@ -150,8 +160,13 @@ def test_what_cannot_be_written_is_never_sent(word: str, form: str, changed: dic
 
 def test_a_field_inside_a_text_is_refused() -> None:
     """A route that puts a field into what is no object is refused, not sent mangled."""
-    with pytest.raises(ProviderError, match="no object"):
-        build_body(replace(FULL, field_map={"prompt": "a", "seed": "a.b"}), _url)
+    for field_map in (
+        {"prompt": "a", "seed": "a.b"},
+        {"prompt": "a[1].b"},
+        {"prompt": "a.b", "seed": "a[0]"},
+    ):
+        with pytest.raises(ProviderError, match="does not fit"):
+            build_body(replace(FULL, field_map=field_map), _url)
 
 
 async def test_files_go_as_our_url_or_inline(tmp_path: Path) -> None:

@@ -71,7 +71,10 @@ class Order:
     audio_track: InputFile | None = None
     options: Mapping[str, JSON] = field(default_factory=dict)
     field_map: Mapping[str, str] = field(default_factory=dict)
-    """Our word -> the vendor's field (dots make nested objects). A word without an entry is not sent."""
+    """Our word, or `options.<name>` -> the vendor's field; what has no entry is not sent.
+
+    Dots make nested objects, numbers in brackets places in a list: `instances[0].prompt`.
+    """
     fixed: Mapping[str, JSON] = field(default_factory=dict)
     """Vendor fields with a constant value on this route."""
     formats: Mapping[str, str] = field(default_factory=dict)

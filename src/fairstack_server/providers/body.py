@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 
 from fairstack_server.jsonvalue import JSON, JSONObject
@@ -10,6 +11,9 @@ from fairstack_server.providers.base import InputFile, Order, ProviderError
 
 #: What stands for a file in the body: a URL, a data URL, or whatever the vendor takes.
 PlaceFile = Callable[[InputFile], JSON]
+
+
+_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
 class Unwritable(ValueError):
@@ -170,12 +174,25 @@ def _short_number(value: JSON) -> JSON:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _put(body: JSONObject, dotted: str, value: JSON) -> None:
-    *parents, name = dotted.split(".")
-    place = body
-    for parent in parents:
-        inner = place.setdefault(parent, {})
-        if not isinstance(inner, dict):
-            raise Unwritable(f"field {dotted!r} would go into {parent!r}, which is no object")
-        place = inner
-    place[name] = value
+def _put(body: JSONObject, path: str, value: JSON) -> None:
+    """Put the value at a path such as `parameters.seed` or `instances[0].prompt`."""
+    place: JSON = body
+    steps = [int(index) if index else name for name, index in _STEP.findall(path)]
+    for step, following in zip(steps, [*steps[1:], None], strict=True):
+        empty: JSON = [] if isinstance(following, int) else {}
+        place = _enter(place, step, value if following is None else empty, path, last=following is None)
+
+
+def _enter(place: JSON, step: str | int, value: JSON, path: str, *, last: bool) -> JSON:
+    """What stands at this step; the last step is written, a missing one before it is made."""
+    if isinstance(place, dict) and isinstance(step, str):
+        if last or step not in place:
+            place[step] = value
+        return place[step]
+    if isinstance(place, list) and isinstance(step, int) and step <= len(place):
+        if step == len(place):
+            place.append(value)
+        elif last:
+            place[step] = value
+        return place[step]
+    raise Unwritable(f"field {path!r} does not fit into what stands before it")

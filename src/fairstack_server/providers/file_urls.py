@@ -31,7 +31,7 @@ def read_file(file: InputFile) -> bytes:
     try:
         return Path(file.path).read_bytes()
     except OSError as error:
-        raise ProviderError(f"An input file cannot be read: {error.strerror}", sent=False) from None
+        raise ProviderError(f"An input file cannot be read: {error.strerror or error}", sent=False) from None
 
 
 def _data_url(file: InputFile) -> str:

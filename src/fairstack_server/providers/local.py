@@ -76,7 +76,9 @@ class Local:
         except OrderRefused as refused:
             return Failed("refused", f"The local engine cannot render this: {refused}")
         except OSError as error:
-            raise ProviderError(f"local: the work folder failed: {error.strerror}", sent=False) from None
+            raise ProviderError(
+                f"local: the work folder failed: {error.strerror or error}", sent=False
+            ) from None
         await self._pool.start(order.nonce, render)
         return Submission({"id": order.nonce, "order": render.to_json()})
 

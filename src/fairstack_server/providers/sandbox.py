@@ -176,7 +176,9 @@ class Sandbox:
                 await self._make_card(act.width, act.height, act.fps, seconds, act.title, part)
             part.replace(clip)
         except OSError as error:
-            raise ProviderError(f"sandbox: the card was not made: {error.strerror}", sent=True) from None
+            raise ProviderError(
+                f"sandbox: the card was not made: {error.strerror or error}", sent=True
+            ) from None
         finally:
             part.unlink(missing_ok=True)
 
