@@ -120,6 +120,17 @@ async def test_test_money_never_counts_towards_the_accounts_cap(conn: Connection
     assert (await spent(conn, account.id), await spent(conn, account.test_key)) == (10, 50)
 
 
+async def test_released_test_money_makes_no_room_under_the_live_cap(conn: Connection) -> None:
+    """Giving test money back lowers what its key has spent and leaves the account's live spending alone."""
+    account = await make_account(conn, micros=100, cap=10)
+    await store.ensure_test_wallet(conn, account.id)
+    in_sandbox = account.request(10, "test")
+    await place(conn, in_sandbox, account.request(10))
+    await store.release(conn, in_sandbox.job_id)
+    assert (await spent(conn, account.id), await spent(conn, account.test_key)) == (10, 0)
+    assert await place(conn, account.request(1)) == [CapReached("account", 1, 10, 10)]
+
+
 async def test_a_free_job_has_a_real_hold(conn: Connection) -> None:
     """A hold of 0 micros in an empty wallet is held, and settled once."""
     account = await make_account(conn)

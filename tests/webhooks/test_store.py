@@ -138,6 +138,17 @@ async def test_senders_never_claim_the_same(pool: Pool) -> None:
     assert sorted(claimed) == sorted(put)
 
 
+async def test_a_claim_never_waits_for_another(pool: Pool) -> None:
+    """While one sender's claim is not committed yet, another gets the rest at once."""
+    put = await put_out(pool, *[URL] * 3)
+    now = soon()
+    async with pool.acquire() as one, pool.acquire() as other, one.transaction():
+        (first,) = await take(one, now, limit=1)
+        async with asyncio.timeout(5):
+            rest = await take(other, now)
+    assert sorted([first.id, *(claimed.id for claimed in rest)]) == sorted(put)
+
+
 async def test_the_queue_of_one_host_leaves_room_for_the_others(conn: Connection) -> None:
     """A host gets at most its share, less what is under way there, the longest due first."""
     owner = await make_owner(conn)
