@@ -263,12 +263,12 @@ class AsyncJob(jobs.JobFacts):
 
     async def refresh(self) -> Self:
         """Ask how the job is now; returns itself, brought up to date."""
-        self._record = await self._runner.run(jobs.fetch(self.id))
+        self.hear(await self._runner.run(jobs.fetch(self.id)))
         return self
 
     async def cancel(self) -> Self:
         """Cancel the job; `cancellation` says what came of it. Raises JobNotCancellable if it has ended."""
-        self._record = await self._runner.run(jobs.cancel(self.id))
+        self.hear(await self._runner.run(jobs.cancel(self.id)))
         return self
 
     def events(self, last_event_id: str | None = None) -> AsyncIterator[JobEvent]:

@@ -273,12 +273,12 @@ class Job(jobs.JobFacts):
 
     def refresh(self) -> Self:
         """Ask how the job is now; returns itself, brought up to date."""
-        self._record = self._runner.run(jobs.fetch(self.id))
+        self.hear(self._runner.run(jobs.fetch(self.id)))
         return self
 
     def cancel(self) -> Self:
         """Cancel the job; `cancellation` says what came of it. Raises JobNotCancellable if it has ended."""
-        self._record = self._runner.run(jobs.cancel(self.id))
+        self.hear(self._runner.run(jobs.cancel(self.id)))
         return self
 
     def events(self, last_event_id: str | None = None) -> Iterator[JobEvent]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fairstack import GenerationFailed, NotFound, UnknownModel
+from fairstack import GenerationCancelled, GenerationFailed, NotFound, UnknownModel
 from tests.sdk.conftest import ServerUnderTest
 from tests.sdk.faces import done, first, listed
 
@@ -48,6 +50,46 @@ async def test_a_clip_from_prompt_to_file(any_client: Any, tmp_path: Path) -> No
     assert saved.path == tmp_path / f"{job.id}.mp4"
     assert saved.path.stat().st_size == saved.bytes == facts.bytes
     assert job.status == "completed"
+
+
+async def test_a_clip_of_a_local_picture(any_client: Any, tmp_path: Path) -> None:
+    """A picture on this machine is uploaded and becomes a clip, with the ratio that was asked for."""
+    picture = tmp_path / "portrait.png"
+    picture.write_bytes(png(width=96, height=64))
+    request = {"model": "kling-2-1-std-i2v", "prompt": "Zoom in", "duration": 5, "aspect_ratio": "16:9"}
+    job = await done(any_client.generate.video(**request, image=picture))
+    result = await done(job.wait(timeout=120))
+    assert result.cost == job.estimated_cost
+    assert result.model == "kling-2-1-std-i2v"
+
+
+def png(width: int, height: int) -> bytes:
+    """A picture of one colour."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    rows = zlib.compress((b"\0" + b"\x30\x60\x90" * width) * height)
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+async def test_events_to_the_end(any_client: Any) -> None:
+    """A job's events come until it has completed, and then no more."""
+    job = await done(any_client.generate.video(model=MODEL, prompt="A dog"))
+    events = await listed(job.events())
+    assert [event.status for event in events if event.status][-1] == "completed"
+    assert (await done(job.refresh())).status == "completed"
+
+
+async def test_cancel(any_client: Any) -> None:
+    """A job that has not ended can be cancelled, and the answer says what came of it."""
+    job = await done(any_client.generate.video(model=MODEL, prompt="test:slow 60"))
+    await done(job.cancel())
+    assert job.cancellation in ("stopped", "requested")
+    if job.cancellation == "stopped":
+        with pytest.raises(GenerationCancelled):
+            await done(job.wait(timeout=10))
 
 
 async def test_estimate_costs_nothing(any_client: Any) -> None:
