@@ -73,7 +73,7 @@ async def _call(provider: Provider, exchange: Exchange, base: str) -> object:
         case "callback":
             assert isinstance(provider, ReadsCallbacks)
             request = CallbackRequest(told["callback"]["headers"], exchange.told["callback"]["body"].encode())
-            return await provider.read_callback(exchange.order(), request)
+            return await provider.read_callback(exchange.order().endpoint, request)
         case other:
             raise AssertionError(f"no such call: {other}")
 

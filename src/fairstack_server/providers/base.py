@@ -225,10 +225,11 @@ class CallbackRequest:
 class ReadsCallbacks(Protocol):
     """A provider that understands its vendor's callbacks."""
 
-    async def read_callback(self, order: Order, request: CallbackRequest) -> Ref | None:
+    async def read_callback(self, endpoint: str, request: CallbackRequest) -> Ref | None:
         """The ref that a genuine callback is about; None for a forged or meaningless one. Only a hint.
 
-        `order` is that of the nonce in the callback's path: a lost receipt is made again from the two. Raises
-        ProviderError when the callback could not be judged now (answer 503: the vendor calls again).
+        `endpoint` is that of the attempt whose nonce the callback's path carries: from the two a lost receipt
+        is made again. Raises ProviderError when the callback cannot be judged now (answer 503: the vendor
+        calls again).
         """
         ...

@@ -146,7 +146,7 @@ class Fal:
         ids = [request_id for entry in listed if (request_id := _match(entry, body, since))]
         return self._ref(order.endpoint, ids[0], {}) if len(ids) == 1 else None
 
-    async def read_callback(self, order: Order, request: CallbackRequest) -> Ref | None:
+    async def read_callback(self, endpoint: str, request: CallbackRequest) -> Ref | None:
         """The ref that a callback signed by fal names; None when it is forged, stale or says nothing."""
         if not await self._is_genuine(request):
             return None
@@ -157,7 +157,7 @@ class Fal:
         match told:
             # A request that fal retried has a new request_id; the queue knows it by the first.
             case {"gateway_request_id": str(request_id)} | {"request_id": str(request_id)} if request_id:
-                return self._ref(order.endpoint, request_id, {})
+                return self._ref(endpoint, request_id, {})
             case _:
                 return None
 
