@@ -39,7 +39,7 @@ from fairstack_server.jobs.queue import Queue
 from fairstack_server.jobs.reading import JobReader
 from fairstack_server.jobs.settle import Settlement
 from fairstack_server.jobs.store import JobStore
-from fairstack_server.jobs.worker import Worker
+from fairstack_server.jobs.worker import Worker, WorkerLimits
 from fairstack_server.media.fetch import MediaFetch
 from fairstack_server.media.poster import PosterMaker
 from fairstack_server.media.sandbox import ImageDecoder
@@ -125,9 +125,7 @@ async def _wire(
         clip_max_bytes=settings.result_max_bytes,
         clip_timeout_seconds=settings.result_timeout_seconds,
     )
-    queue = Queue(
-        pool, max_in_flight=settings.worker_jobs, heartbeat_seconds=2 * settings.worker_timeout_seconds
-    )
+    queue = Queue(pool)
     jobs = JobStore(pool, settings.worker_timeout_seconds)
     settlement = Settlement(pool, ended_job)
     files = Files(pool, media, fetch, settings.home / "work", settings.image_max_bytes)
@@ -154,10 +152,14 @@ async def _wire(
                 jobs, settlement, planner, keeper, providers, notices, clock, Pace(settings.submit_attempts)
             ),
             LateResults(jobs, settlement, planner, keeper, providers, clock),
+            notices,
             clock,
-            worker_timeout_seconds=settings.worker_timeout_seconds,
-            sweep_seconds=settings.sweep_seconds,
-            sandbox_in_flight=settings.sandbox_in_flight,
+            WorkerLimits(
+                settings.worker_jobs,
+                settings.worker_timeout_seconds,
+                settings.sweep_seconds,
+                settings.sandbox_in_flight,
+            ),
         )
     accounts = Accounts(pool)
     return Gateway(

@@ -19,7 +19,7 @@ import uvicorn
 from fairstack_server.accounts.first_start import create_default_account, note_base_url, write_credentials
 from fairstack_server.api.app import build_app
 from fairstack_server.bootstrap import Gateway, open_gateway
-from fairstack_server.db.dsn import Dsn
+from fairstack_server.db.dsn import DatabaseError, Dsn
 from fairstack_server.db.embedded import EmbeddedPostgres
 from fairstack_server.db.home_lock import HomeLock
 from fairstack_server.db.migrate import migrate
@@ -31,6 +31,7 @@ log = structlog.get_logger()
 _API_GRACE_SECONDS = 5
 _STARTED_CHECK_SECONDS = 0.01
 _STOP_GRACE_SECONDS = 20.0
+_DATABASE_LOOK_SECONDS = 1.0
 
 Part = Literal["api", "worker"]
 
@@ -68,10 +69,22 @@ async def prepare_database(settings: Settings, stack: contextlib.AsyncExitStack)
         postgres = EmbeddedPostgres(settings.home)
         dsn = await postgres.start()
         stack.push_async_callback(postgres.stop)
+        watch = asyncio.create_task(_keep_running(postgres))
+        stack.callback(watch.cancel)
     done = await migrate(dsn, extra_steps=[("pgqueuer", install_queue_schema)])
     if done:
         log.info("database.migrated", steps=len(done))
     return dsn
+
+
+async def _keep_running(postgres: EmbeddedPostgres) -> None:
+    """Bring the embedded database back when it dies; it recovers by itself, and everybody waits for it."""
+    while True:
+        await asyncio.sleep(_DATABASE_LOOK_SECONDS)
+        if not (await asyncio.to_thread(postgres.status)).running:
+            log.error("database.died", action="starting it again")
+            with contextlib.suppress(DatabaseError):
+                await postgres.start()
 
 
 def check_port(host: str, port: int) -> None:

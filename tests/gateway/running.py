@@ -41,6 +41,7 @@ class Running:
     base_url: str
     keys: FirstKeys
     http: aiohttp.ClientSession
+    dsn: Dsn | None = None
 
     async def call(
         self, method: str, path: str, body: Any = None, *, key: str | None = None, **kwargs: Any
@@ -127,7 +128,7 @@ async def running_gateway(
             while not server.started:
                 await asyncio.sleep(0.01)
             async with aiohttp.ClientSession() as http:
-                yield Running(gateway, f"http://127.0.0.1:{port}", keys, http)
+                yield Running(gateway, f"http://127.0.0.1:{port}", keys, http, dsn)
         finally:
             server.should_exit = True
             await gateway.stop_working()

@@ -7,11 +7,19 @@ from typing import Literal
 from fairstack_server.clock import Clock
 from fairstack_server.db.connections import Pool
 from fairstack_server.errors import Conflict
+from fairstack_server.jobs.job import State
 from fairstack_server.jobs.reading import JobRecord
 from fairstack_server.jobs.settle import Settlement
 from fairstack_server.jobs.store import JobStore
 
 Cancellation = Literal["stopped", "requested", "too_late"]
+
+
+def came_of(cancellation: Cancellation, now: JobRecord) -> Cancellation:
+    """What came of a wish that was passed on, if the job has ended in the meantime."""
+    if cancellation != "requested" or now.terminal is None:
+        return cancellation
+    return "stopped" if now.state is State.CANCELLED else "too_late"
 
 
 class Cancelling:

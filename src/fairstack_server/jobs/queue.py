@@ -17,6 +17,9 @@ from fairstack_server.db.connections import Connection, Pool
 
 ENTRYPOINT = "advance"
 _BATCH = 100
+_LOOK_SECONDS = 5.0
+#: A row that was picked and not finished for this long is handed out again; taking a job takes milliseconds.
+_ROW_SECONDS = 30.0
 
 #: SQL: a queue row will wake the job of table `jobs` ($2: silence after which a worker counts as dead).
 HAS_LIVE_ROW = """exists (select 1 from pgqueuer q where q.dedupe_key = jobs.id
@@ -26,11 +29,10 @@ HAS_LIVE_ROW = """exists (select 1 from pgqueuer q where q.dedupe_key = jobs.id
 class Queue:
     """Wake-ups of jobs on PgQueuer."""
 
-    def __init__(self, pool: Pool, *, max_in_flight: int, heartbeat_seconds: float) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._max_in_flight = max(max_in_flight, 2 * _BATCH)
-        self._heartbeat = timedelta(seconds=heartbeat_seconds)
-        self._manager = PgQueuer(AsyncpgPoolDriver(pool))
+        self._manager: PgQueuer | None = None
+        self._stopped = False
 
     async def wake(self, connection: Connection, job_ids: Sequence[str], delay_seconds: float = 0) -> None:
         """Enqueue one wake-up per job, in the caller's transaction; a job that has one keeps it."""
@@ -51,25 +53,28 @@ class Queue:
         await connection.execute("delete from pgqueuer where dedupe_key = any($1)", list(job_ids))
         await self.wake(connection, job_ids)
 
-    async def run(self, handle: Callable[[str], Awaitable[None]]) -> None:
-        """Call `handle` with the job id of every wake-up until `stop`; many run at once."""
-        manager = self._manager
+    async def run(self, take: Callable[[str], Awaitable[None]]) -> None:
+        """Call `take` with the job id of every wake-up until `stop`; its row is gone when `take` returns."""
+        self._manager = manager = PgQueuer(AsyncpgPoolDriver(self._pool))
+        if self._stopped:
+            return
 
         @manager.entrypoint(ENTRYPOINT)
         async def advance(row: QueueRow) -> None:
             if row.payload is not None:
-                await handle(row.payload.decode())
+                await take(row.payload.decode())
 
         await manager.qm.run(
-            dequeue_timeout=timedelta(seconds=5),
+            dequeue_timeout=timedelta(seconds=_LOOK_SECONDS),
             batch_size=_BATCH,
-            max_concurrent_tasks=self._max_in_flight,
-            heartbeat_timeout=self._heartbeat,
+            heartbeat_timeout=timedelta(seconds=_ROW_SECONDS),
         )
 
     def stop(self) -> None:
-        """Take no more wake-ups; `run` returns when the handlers in flight have returned."""
-        self._manager.shutdown.set()
+        """Take no more wake-ups; `run` returns."""
+        self._stopped = True
+        if self._manager is not None:
+            self._manager.shutdown.set()
 
 
 async def install_queue_schema(connection: Connection) -> None:

@@ -1,5 +1,7 @@
 """The worker: takes wake-ups from the queue, gives each job to the lifecycle, and mends what got lost.
 
+A wake-up is done as soon as its job is in hand: from then on the jobs table says whose it is.
+
 A worker is known to be alive by a session-level advisory lock and a heartbeat in its row. When it dies, the
 lock falls with its connection and the next sweep of any worker frees its jobs at once.
 """
@@ -9,14 +11,18 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 
 import asyncpg
 import structlog
 
 from fairstack_server.clock import Clock
 from fairstack_server.db.connections import OwnConnection, Pool
+from fairstack_server.db.dsn import DatabaseError
+from fairstack_server.db.notices import Notices
+from fairstack_server.jobs.job import Job
 from fairstack_server.jobs.late import LateResults
 from fairstack_server.jobs.lifecycle import Lifecycle
 from fairstack_server.jobs.queue import Queue
@@ -24,9 +30,28 @@ from fairstack_server.jobs.store import WORKER_LOCK_CLASS, JobStore, LeaseLost
 
 log = structlog.get_logger()
 
-_HEARTBEATS_PER_TIMEOUT = 4
+_BEATS_PER_TIMEOUT = 4
 _SWEEP_LIMIT = 1000
 _RETRY_SECONDS = 2.0
+
+#: The database is gone, or was: worth waiting for.
+DATABASE_DOWN = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    DatabaseError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLimits:
+    """How much one worker takes on, and when it counts as dead."""
+
+    jobs: int
+    timeout_seconds: float
+    sweep_seconds: float
+    sandbox_in_flight: int
 
 
 class Worker:
@@ -40,11 +65,9 @@ class Worker:
         store: JobStore,
         lifecycle: Lifecycle,
         late: LateResults,
+        notices: Notices,
         clock: Clock,
-        *,
-        worker_timeout_seconds: float,
-        sweep_seconds: float,
-        sandbox_in_flight: int,
+        limits: WorkerLimits,
     ) -> None:
         self._pool = pool
         self._connect = connect
@@ -52,88 +75,91 @@ class Worker:
         self._store = store
         self._lifecycle = lifecycle
         self._late = late
+        self._notices = notices
         self._clock = clock
-        self._timeout = worker_timeout_seconds
-        self._sweep_seconds = sweep_seconds
-        self._sandbox_in_flight = sandbox_in_flight
-        self._sandbox_places: dict[str, asyncio.Semaphore] = {}
+        self._limits = limits
         self._id = 0
         self._alive: OwnConnection | None = None
-        self._handlers: set[asyncio.Task[None]] = set()
+        self._in_hand: dict[str, asyncio.Task[None]] = {}
+        self._room = asyncio.Semaphore(limits.jobs)
+        self._sandbox_places: dict[str, asyncio.Semaphore] = {}
         self._stopping = False
 
     async def run(self) -> None:
-        """Work until `stop`; jobs in flight are then handed back."""
+        """Work until `stop`; jobs in hand are then handed back. A lost database is waited for."""
+        while not self._stopping:
+            try:
+                await self._work()
+            except DATABASE_DOWN as error:
+                log.warning("worker.database_down", error=type(error).__name__)
+                await self._clock.sleep(_RETRY_SECONDS)
+
+    async def stop(self) -> None:
+        """Take no more jobs, let sends that have begun finish, hand everything else back."""
+        self._stopping = True
+        self._queue.stop()
+        tasks = list(self._in_hand.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _work(self) -> None:
         await self._register()
         chores = [
-            asyncio.create_task(self._repeat(self._beat, self._timeout / _HEARTBEATS_PER_TIMEOUT)),
-            asyncio.create_task(self._repeat(self._sweep, self._sweep_seconds)),
+            asyncio.create_task(self._repeat(self._beat, self._limits.timeout_seconds / _BEATS_PER_TIMEOUT)),
+            asyncio.create_task(self._repeat(self._sweep, self._limits.sweep_seconds)),
             asyncio.create_task(self._repeat(self._late.look, self._late.pause_seconds)),
         ]
         try:
-            await self._queue.run(self._handle)
+            await self._queue.run(self._take)
         finally:
             for chore in chores:
                 chore.cancel()
             await asyncio.gather(*chores, return_exceptions=True)
             await self._sign_off()
 
-    async def stop(self) -> None:
-        """Take no more jobs, let sends that have begun finish, hand everything else back."""
-        self._stopping = True
-        self._queue.stop()
-        for task in list(self._handlers):
-            task.cancel()
-        if self._handlers:
-            await asyncio.wait(list(self._handlers))
-
     async def _register(self) -> None:
         self._alive = await self._connect()
         name = f"{socket.gethostname()}:{os.getpid()}"
         self._id = await self._alive.fetchval("insert into workers (name) values ($1) returning id", name)
-        await self._alive.execute("select pg_advisory_lock($1::int, $2::int)", WORKER_LOCK_CLASS, self._id)
+        await self._hold_lock(self._alive)
         log.info("worker.started", worker=self._id)
         await self._sweep()
+
+    async def _hold_lock(self, connection: OwnConnection) -> None:
+        """The sign of life that falls with this connection."""
+        await connection.execute("select pg_advisory_lock($1::int, $2::int)", WORKER_LOCK_CLASS, self._id)
 
     async def _sign_off(self) -> None:
         if self._alive is None or self._alive.is_closed():
             return
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with suppress(*DATABASE_DOWN):
             await self._alive.execute("update workers set ended_at = now() where id = $1", self._id)
             await self._alive.close()
         log.info("worker.stopped", worker=self._id)
 
-    async def _handle(self, job_id: str) -> None:
-        """Take one job to its end in a task of its own, so that a stop can cancel it and hand it back."""
-        if self._stopping:
+    async def _take(self, job_id: str) -> None:
+        """Take a job in hand; returns at once, or when there is room again."""
+        if self._stopping or job_id in self._in_hand:
             return
+        await self._room.acquire()
         task = asyncio.create_task(self._work_on(job_id), name=job_id)
-        self._handlers.add(task)
-        task.add_done_callback(self._handlers.discard)
-        # A cancelled handler is no failure of its queue row: the job was handed back.
-        with suppress(asyncio.CancelledError):
-            await task
+        self._in_hand[job_id] = task
+        task.add_done_callback(lambda _: self._let_go(job_id))
+
+    def _let_go(self, job_id: str) -> None:
+        self._in_hand.pop(job_id, None)
+        self._room.release()
 
     async def _work_on(self, job_id: str) -> None:
-        waiting = await self._store.job(job_id)
-        if waiting is None or waiting.ended:
-            return
-        if waiting.mode == "live":
-            await self._take_to_its_end(job_id)
-            return
-        # Not claimed while it waits for a place, so that a cancel can still end it on the spot.
-        places = self._sandbox_places.setdefault(
-            waiting.account_id, asyncio.Semaphore(self._sandbox_in_flight)
-        )
-        async with places:
-            await self._take_to_its_end(job_id)
-
-    async def _take_to_its_end(self, job_id: str) -> None:
+        """Claim the job and take it to its end; whatever happens, it is ended or somebody else's afterwards."""
         job = await self._store.claim(job_id, self._id)
         if job is None:
             return
         try:
-            await self._lifecycle.advance(job)
+            async with self._place(job) as placed:
+                await self._lifecycle.advance(placed)
         except LeaseLost:
             log.warning("job.lease_lost", job=job_id, worker=self._id)
         except asyncio.CancelledError:
@@ -145,18 +171,51 @@ class Worker:
             await self._clock.sleep(_RETRY_SECONDS)
             await self._store.hand_back(job)
 
+    @asynccontextmanager
+    async def _place(self, job: Job) -> AsyncIterator[Job]:
+        """A live job's place is always free; a test job waits for one of its account's few."""
+        if job.mode == "live":
+            yield job
+            return
+        places = self._sandbox_places.setdefault(
+            job.account_id, asyncio.Semaphore(self._limits.sandbox_in_flight)
+        )
+        if not await self._wait_for_place(job, places):
+            # Cancelled while it waited: its end needs no place.
+            yield replace(job, cancel_requested_at=self._clock.now())
+            return
+        try:
+            yield job
+        finally:
+            places.release()
+
+    async def _wait_for_place(self, job: Job, places: asyncio.Semaphore) -> bool:
+        """Wait for a place, or for a wish to cancel, which needs none."""
+        async with self._notices.of_job(job.id) as inbox:
+            waiting = asyncio.create_task(places.acquire())
+            try:
+                while not waiting.done():
+                    told = asyncio.create_task(inbox.get())
+                    await asyncio.wait({waiting, told}, return_when=asyncio.FIRST_COMPLETED)
+                    if told.done() and told.result().kind == "cancel":
+                        break
+                    told.cancel()
+                return waiting.done()
+            finally:
+                if not waiting.done():
+                    waiting.cancel()
+
     async def _beat(self) -> None:
         """Say that this worker lives; renew the lock if its connection was lost."""
         if self._alive is None or self._alive.is_closed():
             self._alive = await self._connect()
-            await self._alive.execute(
-                "select pg_advisory_lock($1::int, $2::int)", WORKER_LOCK_CLASS, self._id
-            )
+            await self._hold_lock(self._alive)
         await self._alive.execute("update workers set seen_at = now() where id = $1", self._id)
 
     async def _sweep(self) -> None:
         """Wake every unfinished job that no live worker holds and no queue row will wake."""
-        found = await self._store.orphans(_SWEEP_LIMIT)
+        orphans = await self._store.orphans(_SWEEP_LIMIT)
+        found = [job_id for job_id in orphans if job_id not in self._in_hand]
         if not found:
             return
         log.info("worker.swept", jobs=len(found))
@@ -168,5 +227,5 @@ class Worker:
             await self._clock.sleep(seconds)
             try:
                 await chore()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                log.warning("worker.chore_broke", chore=chore.__name__, error=str(error))
+            except DATABASE_DOWN as error:
+                log.warning("worker.chore_broke", chore=chore.__name__, error=type(error).__name__)
