@@ -20,6 +20,7 @@ from fairstack_server.egress import (
     Egress,
     Pace,
     Purpose,
+    SystemResolver,
     Transfer,
     TransferFailed,
     guarded_connector,
@@ -98,14 +99,14 @@ async def test_a_redirect_to_a_blocked_address_is_not_followed(
         "//user@127.0.0.1:1/",
         "http://a@{own}/",
         "\\\\127.0.0.1\\x",
-        "/" + "x" * 3000,
+        "/" + "x" * 8100,
         "http://[::1",
         "/\u00e9",
         "/a\tb",
     ],
 )
 async def test_a_malformed_location_is_refused(peer: Peer, location: str) -> None:
-    """A `Location` with userinfo, a backslash, 3 kB or an open bracket ends the fetch."""
+    """A `Location` with userinfo, a backslash, 8 kB or an open bracket ends the fetch."""
     url = peer.redirect("/go", location.replace("{own}", f"127.0.0.1:{peer.port}"))
     with pytest.raises(AddressRefused):
         await _get(_egress(peer), url)
@@ -131,6 +132,17 @@ async def test_relative_and_absolute_redirects_on_the_origin_are_followed(peer: 
     _, body = await _get(_egress(peer), url)
     assert body == b"end"
     assert "cookie" not in peer.requests[1].lower()
+
+
+async def test_a_signed_url_may_be_long_where_a_providers_clip_is_fetched(peer: Peer) -> None:
+    """4,000 characters of signature are fine for a result, and too long for an image of a user."""
+    path = "/clip?token=" + "x" * 4000
+    assert (await _get(_egress(peer), peer.page(path, b"clip")))[1] == b"clip"
+    with pytest.raises(AddressRefused, match="longer"):
+        async with _egress(peer).get(
+            "https://example.com" + path, purpose=Purpose.IMAGE, max_bytes=9, timeout_seconds=5
+        ):
+            pass
 
 
 async def test_three_redirects_are_followed_and_a_fourth_is_not(peer: Peer) -> None:
@@ -250,6 +262,17 @@ async def test_a_resolver_that_does_not_answer_meets_its_deadline() -> None:
     with pytest.raises(TransferFailed):
         await _get(egress, "https://example.com/")
     await egress.check_webhook("https://example.com/hook")
+
+
+async def test_the_machines_own_resolver_answers_addresses() -> None:
+    """The default resolver turns a name of this machine into addresses, and can be let go."""
+    egress = Egress()
+    resolver = SystemResolver()
+    assert set(await resolver.resolve("localhost")) <= {"127.0.0.1", "::1"}
+    resolver.close()
+    with pytest.raises(AddressRefused):
+        await egress.check_webhook("https://127.0.0.1/hook")
+    await egress.aclose()
 
 
 async def test_a_webhook_is_posted_once_and_redirects_are_its_answer(peer: Peer) -> None:

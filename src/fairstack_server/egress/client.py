@@ -18,7 +18,7 @@ from fairstack_server.egress.connect import guarded_connector
 from fairstack_server.egress.errors import AddressRefused, TransferFailed
 from fairstack_server.egress.resolve import Resolver, SystemResolver
 from fairstack_server.egress.transfer import MAX_HEADERS, Pace, Transfer, check_headers
-from fairstack_server.egress.url import Target, judge_url, origin_of, refuse_bad_bytes
+from fairstack_server.egress.url import MAX_URL_CHARACTERS, Target, judge_url, origin_of, refuse_bad_bytes
 from fairstack_server.settings import SettingsError
 
 USER_AGENT = "FairStack/1 (+media fetch)"
@@ -40,6 +40,11 @@ class Purpose(enum.Enum):
     def https_only(self) -> bool:
         """Media comes by https; a webhook is signed, so its owner may take it by http."""
         return self is not Purpose.WEBHOOK
+
+    @property
+    def max_url_characters(self) -> int:
+        """Signed URLs of clips carry whole tokens; what a user types is never that long."""
+        return 8000 if self is Purpose.RESULT else MAX_URL_CHARACTERS
 
     @property
     def answer_seconds(self) -> float:
@@ -145,7 +150,8 @@ class Egress:
                     check_headers(response, max_bytes)
                     yield Transfer(response, target, max_bytes=max_bytes, pace=self._pace, deadline=deadline)
                     return
-                target = self._judge(next_url(target, response), purpose, trusted, after=target)
+                location = next_url(target, response, purpose.max_url_characters)
+                target = self._judge(location, purpose, trusted, after=target)
         raise TransferFailed("redirect", f"more than {max_redirects} redirects")
 
     async def aclose(self) -> None:
@@ -155,7 +161,9 @@ class Egress:
 
     @staticmethod
     def _judge(url: str, purpose: Purpose, trusted: frozenset[str], after: Target | None = None) -> Target:
-        target = judge_url(url, trusted=trusted, https_only=purpose.https_only)
+        target = judge_url(
+            url, trusted=trusted, https_only=purpose.https_only, max_characters=purpose.max_url_characters
+        )
         if after is not None and after.scheme == "https" and target.scheme != "https":
             raise AddressRefused("redirect from https to http")
         return target
@@ -213,7 +221,7 @@ async def _send(session: aiohttp.ClientSession, target: Target, request: _Reques
         raise _named_failure(error) from error
 
 
-def next_url(target: Target, response: aiohttp.ClientResponse) -> str:
+def next_url(target: Target, response: aiohttp.ClientResponse, max_characters: int) -> str:
     """Where an answer redirects to, as an absolute URL that is still to be judged.
 
     Raises TransferFailed when `Location` is missing or given twice, AddressRefused when it is malformed.
@@ -222,7 +230,7 @@ def next_url(target: Target, response: aiohttp.ClientResponse) -> str:
     if len(locations) != 1 or not locations[0]:
         raise TransferFailed("redirect", f"status {response.status} without exactly one Location")
     # Joining drops tabs and line ends without a word, so they are refused before.
-    refuse_bad_bytes(locations[0])
+    refuse_bad_bytes(locations[0], max_characters)
     try:
         return urljoin(target.url, locations[0])
     except ValueError:

@@ -111,8 +111,8 @@ class GuardedConnector(aiohttp.TCPConnector):
         )
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
-        """Judge the URL, connect to what was approved, and check who answered. Raises AddressRefused."""
-        target = judge_url(str(req.url), trusted=self._trusted)
+        """Judge the origin, connect to what was approved, and check who answered. Raises AddressRefused."""
+        target = judge_url(f"{req.url.origin()}/", trusted=self._trusted)
         if target.address is not None:
             self._approvals.add(target.address, target.port)
         self._approvals.refusal = None

@@ -85,13 +85,14 @@ def judge_url(
     trusted: frozenset[str] = frozenset(),
     https_only: bool = False,
     ports: frozenset[int] = PUBLIC_PORTS,
+    max_characters: int = MAX_URL_CHARACTERS,
 ) -> Target:
     """Read a URL and decide whether it may be called, as far as that can be said without a look-up.
 
     `trusted` holds origins as `origin_of` writes them; they skip every rule but those of the syntax.
     Raises AddressRefused with a reason for the log.
     """
-    target = read_url(url)
+    target = read_url(url, max_characters)
     if target.origin in trusted:
         return Target(target.scheme, target.host, target.port, target.path, target.address, trusted=True)
     if https_only and target.scheme != "https":
@@ -110,9 +111,9 @@ def origin_of(url: str) -> str:
     return read_url(url).origin
 
 
-def read_url(url: str) -> Target:
+def read_url(url: str, max_characters: int = MAX_URL_CHARACTERS) -> Target:
     """Split an http(s) URL strictly. Raises AddressRefused for everything that has a second reading."""
-    refuse_bad_bytes(url)
+    refuse_bad_bytes(url, max_characters)
     shape = _SHAPE.fullmatch(url)
     if shape is None:
         raise AddressRefused("not http:// or https:// with a host")
@@ -125,10 +126,10 @@ def read_url(url: str) -> Target:
     return Target(scheme, host, port or _DEFAULT_PORT[scheme], path, address)
 
 
-def refuse_bad_bytes(url: str) -> None:
+def refuse_bad_bytes(url: str, max_characters: int = MAX_URL_CHARACTERS) -> None:
     """Raises AddressRefused for a URL too long, or with a control, a space, a backslash or a surrogate."""
-    if len(url) > MAX_URL_CHARACTERS:
-        raise AddressRefused(f"URL is longer than {MAX_URL_CHARACTERS} characters")
+    if len(url) > max_characters:
+        raise AddressRefused(f"URL is longer than {max_characters} characters")
     for character in url:
         if character <= " " or character in "\\\x7f" or unicodedata.category(character) in ("Cc", "Cs", "Zs"):
             raise AddressRefused(f"URL holds the character U+{ord(character):04X}")

@@ -19,6 +19,8 @@ DECODE_SECONDS = 3.0
 _START_SECONDS = 30.0
 # The child ends a slow decode itself; this is for a child that does not answer at all.
 _SPARE_SECONDS = 2.0
+# Where a machine keeps its libraries in an unusual place, the decoders are there as well.
+_KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
 _CHILD_CODE = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
@@ -82,7 +84,7 @@ class ConfinedChild:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             # No key of ours is in its memory, and it ends as one group.
-            env={},
+            env={name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ},
             start_new_session=True,
         )
         try:
