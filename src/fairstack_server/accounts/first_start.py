@@ -7,7 +7,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from fairstack_server.accounts.store import DEFAULT_ACCOUNT, SCOPES, create_account, create_key
+from fairstack_server.accounts.store import (
+    DEFAULT_ACCOUNT,
+    SCOPES,
+    USER_SCOPES,
+    create_account,
+    create_key,
+)
 from fairstack_server.db.connections import Pool
 
 CREDENTIALS_FILE = "credentials.json"
@@ -29,7 +35,7 @@ async def create_default_account(pool: Pool) -> FirstKeys | None:
             return None
         account = await create_account(connection, DEFAULT_ACCOUNT)
         _, live = await create_key(connection, account.id, "live", "first live key", SCOPES)
-        _, test = await create_key(connection, account.id, "test", "first test key", SCOPES)
+        _, test = await create_key(connection, account.id, "test", "first test key", USER_SCOPES)
         return FirstKeys(live, test)
 
 

@@ -31,6 +31,7 @@ SCOPES: Final = (
 )
 #: What a key gets that asks for nothing: everything but `admin`.
 USER_SCOPES: Final = tuple(scope for scope in SCOPES if scope != "admin")
+MODES: Final[tuple[Mode, ...]] = ("live", "test")
 DEFAULT_ACCOUNT: Final = "default"
 
 
@@ -42,6 +43,11 @@ class Caller:
     key_id: str
     mode: Mode
     scopes: frozenset[str]
+
+    @property
+    def managed_modes(self) -> Sequence[Mode]:
+        """Modes of the keys that this one may list, change and revoke: the sandbox reaches no live key."""
+        return MODES if self.mode == "live" else ("test",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +131,12 @@ class Accounts:
                 connection, account_id, mode, name, scopes, cap_micros=cap_micros, expires_at=expires_at
             )
 
-    async def keys(self, account_id: str) -> list[ApiKey]:
-        """An account's keys, oldest first, revoked ones included."""
+    async def keys(self, account_id: str, modes: Sequence[Mode] = MODES) -> list[ApiKey]:
+        """An account's keys of these modes, oldest first, revoked ones included."""
         rows = await self._pool.fetch(
-            "select * from api_keys where account_id = $1 order by created_at, id", account_id
+            "select * from api_keys where account_id = $1 and mode = any($2) order by created_at, id",
+            account_id,
+            list(modes),
         )
         return [_key(row) for row in rows]
 
@@ -141,6 +149,7 @@ class Accounts:
         scopes: Sequence[str] | None,
         cap_micros: int | None,
         cap_given: bool,
+        modes: Sequence[Mode] = MODES,
     ) -> ApiKey:
         """Change what is given; `cap_given` with None takes the cap away. Raises NotFound."""
         if scopes is not None:
@@ -149,7 +158,7 @@ class Accounts:
             """
             update api_keys set name = coalesce($3, name), scopes = coalesce($4, scopes),
                                 cap_micros = case when $6 then $5 else cap_micros end
-            where id = $1 and account_id = $2 and revoked_at is null returning *
+            where id = $1 and account_id = $2 and mode = any($7) and revoked_at is null returning *
             """,
             key_id,
             account_id,
@@ -157,18 +166,20 @@ class Accounts:
             None if scopes is None else list(scopes),
             cap_micros,
             cap_given,
+            list(modes),
         )
         if row is None:
             raise NotFound("There is no such API key.")
         return _key(row)
 
-    async def revoke_key(self, account_id: str, key_id: str) -> ApiKey:
+    async def revoke_key(self, account_id: str, key_id: str, modes: Sequence[Mode] = MODES) -> ApiKey:
         """End a key at once; repeating it changes nothing. Raises NotFound."""
         row = await self._pool.fetchrow(
             "update api_keys set revoked_at = coalesce(revoked_at, now()) "
-            "where id = $1 and account_id = $2 returning *",
+            "where id = $1 and account_id = $2 and mode = any($3) returning *",
             key_id,
             account_id,
+            list(modes),
         )
         if row is None:
             raise NotFound("There is no such API key.")

@@ -1,4 +1,4 @@
-"""/v1/api-keys: an account's own keys"""
+"""/v1/api-keys: an account's own keys; a test key sees and changes test keys only"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from msgspec import UNSET
 
-from fairstack_server.accounts.store import USER_SCOPES, Caller
+from fairstack_server.accounts.store import USER_SCOPES, Caller, check_scopes
 from fairstack_server.api.answers import HttpRequest, caller_of, json_answer
 from fairstack_server.api.doc import Answer, Doc, Param
 from fairstack_server.api.money_view import KeyChange, KeyList, KeyRequest, KeyView, key_view
@@ -60,7 +60,8 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
 
     @get("/v1/api-keys", opt=LIST_KEYS.opt())
     async def list_keys(request: HttpRequest) -> Response[bytes]:
-        keys = await gateway.accounts.keys(caller_of(request).account_id)
+        caller = caller_of(request)
+        keys = await gateway.accounts.keys(caller.account_id, caller.managed_modes)
         return json_answer(KeyList([key_view(key) for key in keys]))
 
     @post("/v1/api-keys", opt=CREATE_KEY.opt(), status_code=201)
@@ -93,13 +94,15 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
             scopes=scopes,
             cap_micros=None if wanted.cap_micro is UNSET else _cap(wanted.cap_micro),
             cap_given=wanted.cap_micro is not UNSET,
+            modes=caller.managed_modes,
         )
         gateway.access.forget()
         return json_answer(key_view(key))
 
     @delete("/v1/api-keys/{key_id:str}", opt=REVOKE_KEY.opt(), status_code=200)
     async def revoke_key(request: HttpRequest, key_id: FromPath[str]) -> Response[bytes]:
-        key = await gateway.accounts.revoke_key(caller_of(request).account_id, key_id)
+        caller = caller_of(request)
+        key = await gateway.accounts.revoke_key(caller.account_id, key_id, caller.managed_modes)
         gateway.access.forget()
         return json_answer(key_view(key))
 
@@ -108,6 +111,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
 
 def _check_scopes_of(caller: Caller, scopes: list[str]) -> None:
     """A key cannot give more than it has."""
+    check_scopes(scopes)
     beyond = next((scope for scope in scopes if scope not in caller.scopes), None)
     if beyond is not None:
         raise Forbidden(f"This key cannot give the scope {beyond[:40]!r}, which it does not have itself.")
