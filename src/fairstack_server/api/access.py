@@ -26,6 +26,7 @@ class RateState:
     limit: int
     remaining: int
     reset_seconds: int
+    allowed: bool = True
 
     def headers(self) -> list[tuple[str, str]]:
         """The usual X- headers and the IETF pair."""
@@ -80,20 +81,26 @@ class Access:
         self._known.clear()
 
     def count(self, caller: Caller) -> RateState:
-        """Count one request of this key. Raises RateLimited when the minute is used up."""
+        """Count one request of this key; `allowed` says whether it is still within the minute's limit."""
         allowed = self._limiter.hit(self._item, caller.key_id)
         window = self._limiter.get_window_stats(self._item, caller.key_id)
         seconds = max(1, int(window.reset_time - time.time()) + 1)
-        if not allowed:
-            raise RateLimited(
-                f"More than {self._item.amount} requests a minute with this key. Try again in {seconds} s.",
-                retry_after_seconds=seconds,
-            )
-        return RateState(self._item.amount, window.remaining, seconds)
+        return RateState(self._item.amount, window.remaining, seconds, allowed)
+
+
+def require_rate(rate: RateState) -> None:
+    """Raise RateLimited when the minute is used up."""
+    if not rate.allowed:
+        raise RateLimited(
+            f"More than {rate.limit} requests a minute with this key. Try again in {rate.reset_seconds} s.",
+            retry_after_seconds=rate.reset_seconds,
+        )
 
 
 def require_scope(caller: Caller, scope: str) -> None:
-    """Raise Forbidden unless the key has the scope."""
+    """Raise Forbidden unless the key has the scope; `admin` moves live money, so no test key has it."""
+    if scope == "admin" and caller.mode == "test":
+        raise Forbidden("The scope 'admin' is for live keys only: this is a test key.")
     if scope not in caller.scopes:
         raise Forbidden(
             f"This key lacks the scope {scope!r}. Use one that has it, or add it: PATCH /v1/api-keys."

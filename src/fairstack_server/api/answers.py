@@ -13,7 +13,14 @@ from litestar.exceptions import HTTPException
 
 from fairstack_server.accounts.store import Caller
 from fairstack_server.api import wire
-from fairstack_server.errors import FairStackError, InternalError, MethodNotAllowed, NotFound, PayloadTooLarge
+from fairstack_server.errors import (
+    BadRequest,
+    FairStackError,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+)
 
 log = structlog.get_logger()
 
@@ -58,6 +65,8 @@ def error_answer(request: HttpRequest, error: Exception) -> Response[bytes]:
         headers["retry-after"] = str(known.retry_after_seconds)
     if known.status == 401:
         headers["www-authenticate"] = "Bearer"
+    if known.status == 405 and isinstance(error, HTTPException):
+        headers |= error.headers or {}
     return json_answer(wire.ErrorAnswer(body), known.status, headers)
 
 
@@ -75,6 +84,8 @@ def as_known_error(error: Exception) -> FairStackError:
                 )
             case 413:
                 return PayloadTooLarge("The body is larger than this server takes.")
+            case status if 400 <= status < 500:
+                return BadRequest("The request cannot be read.")
             case _:
                 pass
     return InternalError("Something broke on our side. Quote the request id when you report it.")

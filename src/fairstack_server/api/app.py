@@ -11,9 +11,10 @@ from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from fairstack_server.api.access import require_scope
+from fairstack_server.api.access import require_rate, require_scope
 from fairstack_server.api.answers import HttpRequest, error_answer
 from fairstack_server.api.doc import Doc
+from fairstack_server.api.query import check_known, check_path
 from fairstack_server.api.routes import (
     admin,
     callbacks,
@@ -36,6 +37,8 @@ _EVERYWHERE = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 ]
+#: Here a query parameter that there is not is refused; elsewhere (media, callbacks) others add their own.
+_STRICT_PATHS = "/v1/"
 _QUIET_PATHS = frozenset({"/healthz", "/readyz"})
 
 
@@ -51,13 +54,18 @@ def build_app(gateway: Gateway) -> Litestar:
     async def admit(request: HttpRequest) -> None:
         """Routes that name a scope need a key that has it; every such request counts for the key's rate."""
         doc = request.route_handler.opt.get("doc")
-        if not isinstance(doc, Doc) or doc.scope is None:
+        if not isinstance(doc, Doc):
             return
-        caller = await gateway.access.caller(request.headers.get("authorization"))
-        request.state.caller = caller
-        rate = gateway.access.count(caller)
-        request.scope["state"]["rate_headers"] = rate.headers()
-        require_scope(caller, doc.scope)
+        if doc.scope is not None:
+            caller = await gateway.access.caller(request.headers.get("authorization"))
+            request.state.caller = caller
+            rate = gateway.access.count(caller)
+            request.scope["state"]["rate_headers"] = rate.headers()
+            require_rate(rate)
+            require_scope(caller, doc.scope)
+        if request.url.path.startswith(_STRICT_PATHS):
+            check_known(request, doc.query_names)
+        check_path(request)
 
     return Litestar(
         route_handlers=all_routes(gateway),

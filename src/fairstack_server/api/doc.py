@@ -50,6 +50,11 @@ class Doc:
     errors: tuple[ErrorCode, ...] = ()
     description: str = ""
 
+    @property
+    def query_names(self) -> list[str]:
+        """The query parameters that the operation takes."""
+        return [param.name for param in self.params if param.where == "query"]
+
     def opt(self) -> dict[str, Any]:
         """As Litestar carries it with the handler."""
         return {"doc": self}

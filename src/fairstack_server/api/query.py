@@ -8,9 +8,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from fairstack_server.api.answers import HttpRequest
-from fairstack_server.errors import BadRequest
+from fairstack_server.errors import BadRequest, NotFound
 
 PAGE_DEFAULT, PAGE_MAX = 20, 100
+
+
+def check_path(request: HttpRequest) -> None:
+    """Nothing lies under a name that no text can be; PostgreSQL would not even take the question."""
+    if any("\x00" in str(value) for value in request.path_params.values()):
+        raise NotFound("There is nothing at this address. The API is described at /docs.")
 
 
 def check_known(request: HttpRequest, known: Sequence[str]) -> None:
@@ -87,6 +93,7 @@ def cursor(request: HttpRequest) -> tuple[datetime, str] | None:
         parsed = datetime.fromisoformat(moment_text)
         if parsed.tzinfo is None or not row_id or "\x00" in row_id:
             raise ValueError(value)
+        parsed = parsed.astimezone(UTC)
     except (ValueError, binascii.Error, OverflowError) as error:
         raise BadRequest("'cursor' must be the next_cursor of an earlier page.", param="cursor") from error
     return parsed, row_id

@@ -103,7 +103,6 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
 
     @get("/v1/webhooks/deliveries", opt=LIST.opt())
     async def list_deliveries(request: HttpRequest) -> Response[bytes]:
-        query.check_known(request, ("job", "state", "limit", "cursor"))
         caller = caller_of(request)
         async with gateway.pool.acquire() as connection:
             page = await deliveries.list_deliveries(
