@@ -17,6 +17,7 @@ from fairstack_server.api.doc import Answer, Doc, Param
 from fairstack_server.bootstrap import Gateway
 from fairstack_server.clock import timestamp
 from fairstack_server.errors import BadRequest
+from fairstack_server.jobs.cancel import came_of
 from fairstack_server.jobs.job import State, public_status
 from fairstack_server.jobs.reading import JobEvent, JobFilter, JobRecord
 
@@ -24,7 +25,6 @@ WAIT_MAX_SECONDS = 60
 _RECHECK_SECONDS = 15.0
 _ASK_AGAIN_SECONDS = 2
 _STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
-_LIST_PARAMS = ("status", "model", "created_after", "created_before", "limit", "cursor")
 
 _JOB_ID = Param("job_id", "path", "The job's id.", {"type": "string"})
 _JOB = {200: Answer("The job.", wire.JobView)}
@@ -91,7 +91,6 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
 
     @get("/v1/jobs/{job_id:str}", opt=GET_JOB.opt())
     async def get_job(request: HttpRequest, job_id: FromPath[str]) -> Response[bytes]:
-        query.check_known(request, ("wait",))
         record = await gateway.reader.get(caller_of(request), job_id)
         seconds = _wait_seconds(request)
         if seconds and record.terminal is None:
@@ -100,7 +99,6 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
 
     @get("/v1/jobs", opt=LIST_JOBS.opt())
     async def list_jobs(request: HttpRequest) -> Response[bytes]:
-        query.check_known(request, _LIST_PARAMS)
         limit = query.page_limit(request)
         wanted = JobFilter(
             states=_states(query.text(request, "status", _STATUSES)),
@@ -193,9 +191,9 @@ async def _until_ended(
 
 async def _cancel(gateway: Gateway, request: HttpRequest, job_id: str) -> Response[bytes]:
     caller = caller_of(request)
-    outcome = await gateway.cancelling.cancel(await gateway.reader.get(caller, job_id))
+    cancellation = await gateway.cancelling.cancel(await gateway.reader.get(caller, job_id))
     record = await gateway.reader.get(caller, job_id)
-    return json_answer(wire.with_cancellation(_job_body(gateway, record), outcome))
+    return json_answer(wire.with_cancellation(_job_body(gateway, record), came_of(cancellation, record)))
 
 
 def _states(status: str | None) -> tuple[State, ...] | None:
@@ -218,12 +216,16 @@ async def _events(
     caller = caller_of(request)
     async with gateway.notices.of_job(record.id) as inbox:
         while True:
+            # Read before the events, so that none of an ended job can be missing when the stream closes.
+            ended = record.terminal is not None
             for event in await gateway.reader.events(record.id, last):
                 last = event.seq
                 record = await gateway.reader.get(caller, record.id)
                 yield _status_event(gateway, record, event)
-            if record.terminal is not None:
+            if ended:
                 return
+            if record.terminal is not None:
+                continue
             try:
                 notice = await asyncio.wait_for(inbox.get(), _RECHECK_SECONDS)
             except TimeoutError:
