@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,6 +18,7 @@ from fairstack_server.jsonvalue import JSON, JSONObject
 
 _FIELDS = VideoRequest.__struct_fields__
 _ASK_FIELDS = frozenset(VideoAsk.__dataclass_fields__) - {"image_size", "input_seconds"}
+_QUOTED = re.compile("`([^`]{1,100})`")
 _TAGS_MAX, _TAG_CHARACTERS = 20, 256
 _DEPTH_MAX = 32
 _CANCEL_AFTER_MAX = 7 * 24 * 3600
@@ -45,6 +48,7 @@ def parse_object(raw: bytes) -> JSONObject:
     if not isinstance(body, dict):
         raise BadRequest("The body must be a JSON object.")
     _check_text(body, "", 0)
+    _check_once(raw)
     return body
 
 
@@ -146,6 +150,19 @@ def _check_text(value: JSON, where: str, depth: int) -> None:
                 _check_text(inner, where, depth + 1)
 
 
+def _check_once(raw: bytes) -> None:
+    """Refuse a field that is there twice: which of them counts is nobody's to guess."""
+
+    def unique(pairs: list[tuple[str, object]]) -> None:
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise BadRequest(f"The field {name[:100]!r} is there twice.", param=name[:100])
+            seen.add(name)
+
+    json.loads(raw, object_pairs_hook=unique)
+
+
 def _is_text(value: str) -> bool:
     try:
         value.encode()
@@ -169,6 +186,9 @@ def parse_as(raw: bytes, shape: type[Shape]) -> Shape:
         return msgspec.convert(body, shape)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$.")
-        param = where.rstrip("`") or None
-        named = f"{param!r}: " if param else ""
-        raise BadRequest(f"{named}{what}.", param=param) from error
+        param = where.rstrip("`")
+        if param:
+            raise BadRequest(f"{param!r}: {what}.", param=param) from error
+        # Of a field that is missing or unknown, msgspec gives no path; it quotes the name.
+        quoted = _QUOTED.search(what)
+        raise BadRequest(f"{what}.", param=None if quoted is None else quoted[1]) from error
