@@ -133,9 +133,11 @@ class Generations:
         self._clock = clock
         self._in_flight: set[tuple[str, str, str]] = set()
 
-    def estimate(self, ask: Ask) -> int:
+    async def estimate(self, ask: Ask) -> int:
         """The exact price in micros; validates like a submit, fetches, stores and holds nothing."""
         _, _, micros = self._checked(ask)
+        if ask.webhook_url is not None:
+            await self._webhooks.judge(ask.webhook_url)
         return micros
 
     async def submit(
@@ -212,6 +214,10 @@ class Generations:
         except BaseException:
             await self._inputs.drop(inputs)
             raise
+        if accepted.replayed:
+            # The job of the first request has copies of its own.
+            await self._inputs.drop(inputs)
+            return accepted
         log.info("job.accepted", job=job_id, model=model.key, mode=caller.mode, micros=micros)
         return accepted
 
