@@ -94,18 +94,19 @@ class Files:
         return _record(await self._row(caller, file_id))
 
     async def delete(self, caller: Caller, file_id: str) -> None:
-        """Forget a file; jobs that were accepted with it keep their own use of it. Raises NotFound."""
-        changed = await self._pool.fetchval(
+        """Forget a file and its bytes; jobs that were accepted with it have their copy. Raises NotFound."""
+        media_key = await self._pool.fetchval(
             """
             update files set deleted_at = now()
-            where id = $1 and account_id = $2 and mode = $3 and deleted_at is null returning 1
+            where id = $1 and account_id = $2 and mode = $3 and deleted_at is null returning media_key
             """,
             file_id,
             caller.account_id,
             caller.mode,
         )
-        if changed is None:
+        if media_key is None:
             raise NotFound("There is no such file.")
+        await self._media.delete(media_key)
 
     async def picture(self, caller: Caller, file_id: str) -> bytes:
         """The bytes of an uploaded picture. Raises NotFound."""
