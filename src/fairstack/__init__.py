@@ -1,8 +1,7 @@
 """FairStack: one HTTP API in front of every AI video model; this is its Python client.
 
->>> from fairstack import FairStack
->>> job = FairStack().generate.video(model="local-scene-t2v", prompt="A dog on a beach")  # doctest: +SKIP
->>> job.wait().save("clip.mp4")  # doctest: +SKIP
+job = FairStack().generate.video(model="local-scene-t2v", prompt="A dog on a beach")
+job.wait().save("clip.mp4")
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ class AsyncFairStack:
     The key is `api_key`, else `FAIRSTACK_API_KEY`, else what the server's first start on this machine
     wrote; the server is `base_url`, else `FAIRSTACK_BASE_URL`, else the local one. `timeout` is the
     seconds that one request may be silent; `max_retries` how often one is sent again where that is safe.
+    `mode="test"` takes the stored test key: the sandbox. A `clock` of your own lets tests pass the time.
     """
 
     def __init__(
@@ -263,12 +264,12 @@ class AsyncJob(jobs.JobFacts):
 
     async def refresh(self) -> Self:
         """Ask how the job is now; returns itself, brought up to date."""
-        self.hear(await self._runner.run(jobs.fetch(self.id)))
+        self._hear(await self._runner.run(jobs.fetch(self.id)))
         return self
 
     async def cancel(self) -> Self:
         """Cancel the job; `cancellation` says what came of it. Raises JobNotCancellable if it has ended."""
-        self.hear(await self._runner.run(jobs.cancel(self.id)))
+        self._hear(await self._runner.run(jobs.cancel(self.id)))
         return self
 
     def events(self, last_event_id: str | None = None) -> AsyncIterator[JobEvent]:

@@ -70,7 +70,7 @@ class JobFacts:
         progress = f", progress={self.progress}" if self.progress is not None else ""
         return f"<{type(self).__name__} {self.id} {self.status} model={self.model}{progress}>"
 
-    def hear(self, record: JobRecord) -> None:
+    def _hear(self, record: JobRecord) -> None:
         """Take in the server's latest answer about this job."""
         self._record = record
         # A finished job's answer has the charge instead; what was promised stays known.
@@ -263,7 +263,7 @@ def _look_once(job: JobFacts, left_seconds: float, *, held_short: bool) -> Flow[
     hold = int(min(HOLD_WITH_PROGRESS_SECONDS if held_short else HOLD_MAX_SECONDS, read_timeout * 0.8))
     asked_at = yield from now()
     reply = yield from _patiently(job.id, _look(job.id, hold, read_timeout), left)
-    job.hear((yield from _read_job(reply)))
+    job._hear((yield from _read_job(reply)))
     if (yield from now()) - asked_at >= hold > 0:
         # The server held the answer for its full time: asking again to be held costs nobody anything.
         return 0.0

@@ -11,7 +11,8 @@ import pytest
 
 from fairstack import AsyncFairStack, FairStack
 from tests.sdk.clocks import AsyncFakeClock, FakeClock
-from tests.sdk.fake_server import API_KEY, Books, FakeFairStack, fake_server
+from tests.sdk.fake_fairstack import API_KEY, Books, FakeFairStack
+from tests.sdk.fake_server import fake_server
 
 MakeClient = Callable[..., Any]
 

@@ -16,7 +16,7 @@ import pytest
 from fairstack.cli.main import CLIENT_COMMANDS, OPERATOR_COMMANDS, main
 from fairstack.cli.options import json_values, micros, named_values
 from fairstack.errors import BadArgument
-from tests.sdk.fake_server import API_KEY, CLIP, Books, FakeFairStack
+from tests.sdk.fake_fairstack import API_KEY, CLIP, Books, FakeFairStack
 
 SOURCES = Path(__file__).parents[2] / "src"
 Run = Callable[..., tuple[int, str, str]]

@@ -13,7 +13,7 @@ import pytest
 
 from fairstack import AsyncFairStack, FairStack, NotConfigured
 from fairstack.connection import Connection, connect
-from tests.sdk.fake_server import API_KEY, FakeFairStack
+from tests.sdk.fake_fairstack import API_KEY, FakeFairStack
 
 STORED = {
     "base_url": "http://127.0.0.1:8787",

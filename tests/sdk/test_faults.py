@@ -21,7 +21,7 @@ from fairstack import (
 from tests.sdk.clocks import FakeClock
 from tests.sdk.conftest import MakeClient
 from tests.sdk.faces import done
-from tests.sdk.fake_server import API_KEY, Books, Fault
+from tests.sdk.fake_fairstack import API_KEY, Books, Fault
 
 SUBMIT = "/v1/generations/video"
 REQUEST = {"model": "wan-2-1-t2v", "prompt": "A dog"}

@@ -11,7 +11,7 @@ import pytest
 from fairstack import BadArgument, BadRequest, Unreachable
 from fairstack.files import media_type
 from tests.sdk.faces import done
-from tests.sdk.fake_server import REQUEST_FIELDS, Books
+from tests.sdk.fake_fairstack import REQUEST_FIELDS, Books
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 40
 I2V = {"model": "kling-2-1-std-i2v", "prompt": "Zoom in"}

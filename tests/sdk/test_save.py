@@ -13,7 +13,7 @@ from fairstack import BadArgument, DownloadFailed
 from fairstack.save import display_bytes
 from tests.sdk.clocks import FakeClock
 from tests.sdk.faces import done
-from tests.sdk.fake_server import CLIP, Books
+from tests.sdk.fake_fairstack import CLIP, Books
 
 REQUEST = {"model": "wan-2-1-t2v", "prompt": "A dog"}
 

@@ -11,7 +11,7 @@ from fairstack import BadArgument, GenerationCancelled, JobNotCancellable, NotFo
 from tests.sdk.clocks import FakeClock
 from tests.sdk.conftest import MakeClient
 from tests.sdk.faces import done, first, listed
-from tests.sdk.fake_server import Books
+from tests.sdk.fake_fairstack import Books
 
 REQUEST = {"model": "wan-2-1-t2v", "prompt": "A dog"}
 
