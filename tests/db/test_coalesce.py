@@ -113,7 +113,7 @@ async def test_a_caller_that_leaves_early_takes_its_item_back() -> None:
     leaving.cancel()
     gone.cancel()
     table.gate.set()
-    assert await asyncio.gather(first, last, late) == [2, 6, 8]
+    assert list(await asyncio.gather(first, last, late)) == [2, 6, 8]
     assert table.flushes == [[1, 2, 3], [4]]
 
 
@@ -194,7 +194,7 @@ async def test_a_flush_that_answers_too_little_is_an_error() -> None:
 
 
 class Rows:
-    """A table to read from; keys below 0 break the statement that holds them."""
+    """A table to read from; a key with a NUL byte breaks the statement that holds it."""
 
     def __init__(self) -> None:
         self.rows = {"a": 1, "b": 2}
