@@ -95,24 +95,37 @@ class Gateway:
 
 
 @contextlib.asynccontextmanager
-async def open_gateway(settings: Settings, dsn: Dsn, *, works: bool = True) -> AsyncIterator[Gateway]:
-    """A gateway on a migrated database; closed in order when the block ends. `works`: with a worker."""
+async def open_gateway(
+    settings: Settings, dsn: Dsn, *, works: bool = True, egress: Egress | None = None
+) -> AsyncIterator[Gateway]:
+    """A gateway on a migrated database; closed in order when the block ends. `works`: with a worker.
+
+    `egress`: another way out than the settings make; the gateway closes it.
+    """
     async with contextlib.AsyncExitStack() as stack:
         pool = await open_pool(dsn, settings.database_connections)
         stack.push_async_callback(pool.close)
-        yield await _wire(settings, dsn, pool, stack, works=works)
+        egress = egress or Egress(
+            trusted_origins=_trusted_origins(settings), webhook_allow=settings.webhook_allow
+        )
+        stack.push_async_callback(egress.aclose)
+        yield await _wire(settings, dsn, pool, egress, stack, works=works)
 
 
 async def _wire(
-    settings: Settings, dsn: Dsn, pool: Pool, stack: contextlib.AsyncExitStack, *, works: bool
+    settings: Settings,
+    dsn: Dsn,
+    pool: Pool,
+    egress: Egress,
+    stack: contextlib.AsyncExitStack,
+    *,
+    works: bool,
 ) -> Gateway:
     clock = SystemClock()
     notices = await _notices(dsn, stack)
     catalog = Catalog(operator=settings.catalog_dir)
     providers = await _providers(settings, clock, stack)
     configured = frozenset(providers) - {"sandbox"}
-    egress = Egress(trusted_origins=_trusted_origins(settings), webhook_allow=settings.webhook_allow)
-    stack.push_async_callback(egress.aclose)
     decoder, poster = ImageDecoder(), PosterMaker()
     stack.push_async_callback(decoder.aclose)
     stack.push_async_callback(poster.aclose)

@@ -13,7 +13,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from fairstack_server.api.access import require_rate, require_scope
 from fairstack_server.api.answers import HttpRequest, error_answer
-from fairstack_server.api.doc import Doc
+from fairstack_server.api.doc import STRICT_PATHS, Doc
 from fairstack_server.api.query import check_known, check_path
 from fairstack_server.api.routes import (
     admin,
@@ -37,8 +37,6 @@ _EVERYWHERE = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 ]
-#: Here a query parameter that there is not is refused; elsewhere (media, callbacks) others add their own.
-_STRICT_PATHS = "/v1/"
 _QUIET_PATHS = frozenset({"/healthz", "/readyz"})
 
 
@@ -63,7 +61,7 @@ def build_app(gateway: Gateway) -> Litestar:
             request.scope["state"]["rate_headers"] = rate.headers()
             require_rate(rate)
             require_scope(caller, doc.scope)
-        if request.url.path.startswith(_STRICT_PATHS):
+        if request.url.path.startswith(STRICT_PATHS):
             check_known(request, doc.query_names)
         check_path(request)
 

@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 from fairstack_server.errors import ErrorCode
 
+#: Here a query parameter that there is not is refused; elsewhere (media, callbacks) others add their own.
+STRICT_PATHS = "/v1/"
+
 Where = Literal["query", "path", "header"]
 
 
@@ -47,6 +50,7 @@ class Doc:
     params: tuple[Param, ...] = ()
     body: Any = None
     body_media_types: tuple[str, ...] = ("application/json",)
+    body_required: bool = True
     errors: tuple[ErrorCode, ...] = ()
     description: str = ""
 

@@ -9,7 +9,7 @@ import msgspec
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
-from fairstack_server.api.doc import Answer, Doc, Param
+from fairstack_server.api.doc import STRICT_PATHS, Answer, Doc, Param
 from fairstack_server.api.wire import ErrorAnswer
 
 #: HTTP status of every error code.
@@ -93,18 +93,31 @@ def _operation(path: str, method: str, doc: Doc, schemas: dict[str, Any]) -> dic
     if doc.params:
         operation["parameters"] = [_param(param) for param in doc.params]
     if doc.body is not None:
-        schema = schemas[_name(doc.body)] if doc.body is not bytes else {"type": "string", "format": "binary"}
-        content = {media_type: {"schema": schema} for media_type in doc.body_media_types}
-        operation["requestBody"] = {"required": True, "content": content}
+        content = {kind: {"schema": _body(doc, kind, schemas)} for kind in doc.body_media_types}
+        operation["requestBody"] = {"required": doc.body_required, "content": content}
     operation["responses"] = {
         **{str(status): _answer(answer, schemas) for status, answer in doc.answers.items()},
-        **_errors(doc, schemas),
+        **_errors(path, doc, schemas),
     }
     return operation
 
 
-def _errors(doc: Doc, schemas: dict[str, Any]) -> dict[str, Any]:
+def _body(doc: Doc, media_type: str, schemas: dict[str, Any]) -> dict[str, Any]:
+    if doc.body is not bytes:
+        shape: dict[str, Any] = schemas[_name(doc.body)]
+        return shape
+    content = {"type": "string", "format": "binary"}
+    if media_type != "multipart/form-data":
+        return content
+    return {"type": "object", "properties": {"file": content}, "required": ["file"]}
+
+
+def _errors(path: str, doc: Doc, schemas: dict[str, Any]) -> dict[str, Any]:
     codes: list[str] = list(doc.errors)
+    if path.startswith(STRICT_PATHS):
+        codes.append("validation_error")
+    if doc.body is not None:
+        codes.append("payload_too_large")
     if doc.scope is not None:
         codes += ["authentication_error", "forbidden", "rate_limited"]
     codes.append("internal_error")

@@ -10,8 +10,8 @@ from litestar.params import FromPath
 from fairstack_server.api.answers import HttpRequest, json_answer
 from fairstack_server.api.doc import Answer, Doc, Param
 from fairstack_server.bootstrap import Gateway
-from fairstack_server.errors import NotFound
-from fairstack_server.providers.base import CallbackRequest, ReadsCallbacks
+from fairstack_server.errors import NotFound, Unavailable
+from fairstack_server.providers.base import CallbackRequest, ProviderError, ReadsCallbacks
 
 log = structlog.get_logger()
 
@@ -23,7 +23,7 @@ CALLBACK = Doc(
         Param("nonce", "path", "The attempt that it calls about; unguessable."),
     ),
     answers={200: Answer("Noted.")},
-    errors=("not_found",),
+    errors=("not_found", "provider_unavailable"),
 )
 
 
@@ -39,7 +39,12 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         if attempt is None or attempt.provider != provider_name or not isinstance(provider, ReadsCallbacks):
             raise NotFound("There is no such callback.")
         headers = {name.lower(): value for name, value in request.headers.items()}
-        ref = await provider.read_callback(CallbackRequest(headers, await request.body()))
+        try:
+            ref = await provider.read_callback(
+                attempt.endpoint, CallbackRequest(headers, await request.body())
+            )
+        except ProviderError as error:
+            raise Unavailable("The callback cannot be judged now; send it again.") from error
         if ref is None:
             log.warning("callback.not_genuine", provider=provider_name, job=attempt.job_id)
             raise NotFound("There is no such callback.")

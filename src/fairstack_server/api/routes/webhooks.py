@@ -67,6 +67,7 @@ TEST = Doc(
     tag="Webhooks",
     scope="generate",
     body=WebhookTestRequest,
+    body_required=False,
     answers={202: Answer("It is due now.", DeliveryView)},
     errors=("validation_error", "webhook_url_refused"),
 )
