@@ -82,7 +82,7 @@ class Settings:
 #: The vendors' usual names of their keys and addresses: what each one enables.
 PROVIDER_SETTINGS: Mapping[str, str] = {
     "FAL_KEY": "Key of fal.ai.",
-    "FAL_QUEUE_URL": "Queue address of fal.ai; for tests and proxies.",
+    "FAL_QUEUE_URL": "Address of a stand-in for fal.ai: queue, lists and callback keys are asked there.",
     "REPLICATE_API_TOKEN": "Key of Replicate.",
     "RUNWAYML_API_SECRET": "Key of Runway.",
     "GOOGLE_CLOUD_PROJECT": "Project of Google Vertex AI (Veo).",
@@ -91,6 +91,7 @@ PROVIDER_SETTINGS: Mapping[str, str] = {
     "KLING_SECRET_KEY": "Secret key of Kling.",
     "OPENAI_VIDEOS_URL": "Base address of a server that speaks /v1/videos, such as a GPU engine of your own.",
     "OPENAI_VIDEOS_KEY": "Key of that server, if it wants one.",
+    "OPENAI_VIDEOS_DIALECT": "How that server takes orders: multipart (default) or json.",
 }
 
 

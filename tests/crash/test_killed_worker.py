@@ -7,16 +7,15 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fairstack_server.bootstrap import open_gateway
 from fairstack_server.db.dsn import Dsn
 from fairstack_server.wallet.verify import verify
 from tests.crash.doomed import PLACES
+from tests.crash.lives import second_life
 from tests.gateway.running import Running, running_gateway
 from tests.upstreams.fal import FakeFal
 from tests.upstreams.openai_videos import FakeOpenAIVideos
@@ -36,7 +35,7 @@ async def test_a_job_outlives_its_worker(place: str, database: Dsn, home: Path) 
             await gateway.grant(1_000_000)
             job_id = await _submit_kling(gateway)
             await _run_doomed(place, gateway)
-            async with _second_life(gateway):
+            async with second_life(gateway):
                 job = await gateway.wait(job_id)
             assert job["status"] == "completed", job
             assert list(fal.log.billed.values()) == [1]
@@ -53,7 +52,7 @@ async def test_an_intent_that_was_never_sent_is_not_sent_by_a_successor(database
             job_id = await _submit_kling(gateway)
             await _run_doomed("before_send", gateway)
             await gateway.gateway.pool.execute("update jobs set deadline_at = now() + interval '3 seconds'")
-            async with _second_life(gateway):
+            async with second_life(gateway):
                 job = await gateway.wait(job_id)
             assert job["status"] == "failed", job
             assert job["error"]["code"] == "provider_unavailable"
@@ -71,7 +70,7 @@ async def test_an_answer_that_was_never_read_is_found_at_a_v1_videos_server(
             await gateway.grant(1_000_000)
             submitted = await gateway.submit(WAN)
             await _run_doomed("after_answer", gateway)
-            async with _second_life(gateway):
+            async with second_life(gateway):
                 job = await gateway.wait(submitted.json["id"])
             assert job["status"] == "completed", job
             assert list(engine.log.billed.values()) == [1]
@@ -86,11 +85,11 @@ async def test_a_worker_that_is_told_to_stop_hands_its_jobs_back(database: Dsn, 
         async with running_gateway(database, home, works=False, **settings) as gateway:
             await gateway.grant(1_000_000)
             job_id = await _submit_kling(gateway)
-            async with _second_life(gateway):
+            async with second_life(gateway):
                 await _until(gateway, "select state = 'running' from jobs")
             assert await gateway.gateway.pool.fetchval("select worker_id from jobs") is None
             fal.last_task.script = Script()
-            async with _second_life(gateway):
+            async with second_life(gateway):
                 job = await gateway.wait(job_id)
             assert job["status"] == "completed", job
             assert list(fal.log.billed.values()) == [1]
@@ -104,7 +103,7 @@ async def test_a_lost_wake_up_is_found_by_the_sweep(database: Dsn, home: Path) -
             await gateway.grant(1_000_000)
             job_id = await _submit_kling(gateway)
             await gateway.gateway.pool.execute("delete from pgqueuer")
-            async with _second_life(gateway):
+            async with second_life(gateway):
                 job = await gateway.wait(job_id)
             assert job["status"] == "completed", job
 
@@ -144,19 +143,6 @@ async def _run_doomed(place: str, gateway: Running) -> None:
 async def _database_url(gateway: Running) -> str:
     assert gateway.dsn is not None
     return gateway.dsn.url
-
-
-@contextlib.asynccontextmanager
-async def _second_life(gateway: Running) -> AsyncIterator[None]:
-    """Another worker on the same database and folder, for the block."""
-    assert gateway.dsn is not None
-    async with open_gateway(gateway.gateway.settings, gateway.dsn) as other:
-        task = asyncio.create_task(other.run_worker())
-        try:
-            yield
-        finally:
-            await other.stop_working()
-            await asyncio.wait_for(task, 10)
 
 
 async def _until(gateway: Running, question: str) -> None:

@@ -80,6 +80,4 @@ class LateResults:
             return ref
         order = await self._planner.order_of(job, attempt)
         ref = await provider.find(order, attempt.created_at - _FIND_SLACK)
-        if ref is not None:
-            await self._store.write_receipt(attempt.nonce, ref, "reconcile")
-        return ref
+        return ref if ref is not None and await self._store.write_found(attempt, ref) else None

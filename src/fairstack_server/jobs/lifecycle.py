@@ -283,9 +283,8 @@ class Lifecycle:
             return None
         order = await self._planner.order_of(job, attempt)
         ref = await provider.find(order, attempt.created_at - _FIND_SLACK)
-        if ref is None:
+        if ref is None or not await self._store.write_found(attempt, ref):
             return None
-        await self._store.write_receipt(attempt.nonce, ref, "reconcile")
         return await self._store.move(job, State.RUNNING)
 
     # --- running

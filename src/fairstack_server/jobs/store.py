@@ -194,6 +194,30 @@ class JobStore:
             "insert into receipts (nonce, ref, source) values ($1, $2, $3)", nonce, ref, source
         )
 
+    async def write_found(self, attempt: Attempt, ref: JSONObject) -> bool:
+        """Keep a ref that was found by looking for it; False when the task is another attempt's already.
+
+        Two equal orders look alike to a list: whoever has a receipt of the task owns it.
+        """
+        task = f"{attempt.provider}:{ref.get('id')}"
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", task)
+            owner = await connection.fetchval(
+                """
+                select a.nonce from receipts r join attempts a using (nonce)
+                where r.ref ->> 'id' = $1 and a.provider = $2 and a.nonce <> $3 limit 1
+                """,
+                str(ref.get("id")),
+                attempt.provider,
+                attempt.nonce,
+            )
+            if owner is not None:
+                return False
+            await connection.execute(
+                "insert into receipts (nonce, ref, source) values ($1, $2, 'reconcile')", attempt.nonce, ref
+            )
+        return True
+
     async def receipt(self, nonce: str) -> JSONObject | None:
         """Newest ref of an attempt."""
         ref = await self._pool.fetchval(

@@ -153,7 +153,7 @@ class Worker:
         self._room.release()
 
     async def _work_on(self, job_id: str) -> None:
-        """Claim the job and take it to its end; whatever happens, it is ended or somebody else's afterwards."""
+        """Claim the job and take it to its end; afterwards it is ended or somebody else's."""
         job = await self._store.claim(job_id, self._id)
         if job is None:
             return

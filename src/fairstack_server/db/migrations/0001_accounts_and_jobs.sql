@@ -105,6 +105,7 @@ create table receipts (
     received_at timestamptz not null default now()
 );
 create index receipts_of_attempt on receipts (nonce, id);
+create index receipts_of_task on receipts ((ref ->> 'id'));    -- a found task may be somebody else's already
 
 -- What users saw happen to a job, in order; server-sent events resume from `seq`.
 create table job_events (
