@@ -249,8 +249,8 @@ def wait(job: JobFacts, timeout: float | None, on_progress: Callable[[Any], Any]
         limit = started + timeout if timeout is not None else None
         if limit is not None and current >= limit:
             raise WaitTimeout(job, timeout or 0.0)
-        due = max(asked_at + LOOK_GAP_SECONDS, current + pause)
-        yield from sleep((due if limit is None else min(due, max(limit, current + 0.01))) - current)
+        due = current + pause if limit is None else min(current + pause, limit)
+        yield from sleep(max(due, asked_at + LOOK_GAP_SECONDS) - current)
     return _ended(job)
 
 
@@ -317,19 +317,21 @@ def events(job_id: str, last_event_id: str | None) -> Flow[None]:
         opened_at = yield from now()
         outcome = yield from _open(job_id, reader.last_id)
         line: str | Broken | None = None
+        told = False
         while isinstance(outcome, Reply):
             line = yield ReadLine()
             if not isinstance(line, str):
                 break
+            heard_at = yield from now()
             event = reader.feed(line)
             if event is not None:
-                heard_at = yield from now()
+                told = True
                 yield Emit(event)
                 if event.status in ENDED:
                     return
         reader.forget()
-        told_nothing = isinstance(outcome, Reply) and line is None and heard_at < opened_at
-        if told_nothing and (yield from fetch(job_id)).ended:
+        ended_in_silence = isinstance(outcome, Reply) and line is None and not told
+        if ended_in_silence and (yield from fetch(job_id)).ended:
             return  # asked to resume after the last event
         current = yield from now()
         if current - heard_at > OUTAGE_PATIENCE_SECONDS + STREAM_SILENCE_SECONDS:

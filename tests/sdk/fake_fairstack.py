@@ -292,12 +292,9 @@ class FakeFairStack:
                 file_id = f"file_{len(self.books.files) + 1:024d}"
                 self.books.files[file_id] = asked.body
                 self.books.file_types[file_id] = asked.headers.get("content-type", "")
+                file = {"id": file_id, "content_type": self.books.file_types[file_id]}
                 size = {"bytes": len(asked.body), "created_at": "2026-11-22T09:30:00.000Z"}
-                return (
-                    201,
-                    as_json({"id": file_id, "content_type": self.books.file_types[file_id]} | size),
-                    {},
-                )
+                return 201, as_json(file | size), {}
             case "DELETE", "files", [file_id]:
                 del self.books.files[file_id]
                 return 204, b"", {}
