@@ -11,8 +11,13 @@ JOBS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo 
 TESTS ?= tests
 CODE := src tests bench
 
-# Read from the environment by `make demo`, so that a prompt needs no quoting of its own.
-export PROMPT IMAGE OUT
+# `make demo` reads its wishes from the environment, so that a prompt needs no quoting of its own. Only what is
+# said to make counts: many shells have a PROMPT that means something else.
+said = $(if $(findstring command,$(origin $(1))),$($(1)))
+export DEMO_PROMPT := $(call said,PROMPT)
+export DEMO_IMAGE := $(call said,IMAGE)
+export DEMO_OUT := $(call said,OUT)
+export DEMO_MODEL := $(call said,MODEL)
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -71,7 +71,7 @@ def main() -> int:
 
 
 def read_wish(arguments: list[str], environment: Mapping[str, str]) -> Wish:
-    """The wish of the command line, else of PROMPT, IMAGE, OUT and MODEL in the environment."""
+    """The wish of the command line, else of DEMO_PROMPT, _IMAGE, _OUT and _MODEL in the environment."""
     parser = argparse.ArgumentParser(prog="python -m fairstack_server.demo", description="Make one clip.")
     for name, default, meaning in (
         ("prompt", PROMPT, "what the clip shows"),
@@ -79,7 +79,8 @@ def read_wish(arguments: list[str], environment: Mapping[str, str]) -> Wish:
         ("out", OUT, "where the clip is saved"),
         ("model", "", f"the model; {DEFAULT_T2V}, or {DEFAULT_I2V} with an image"),
     ):
-        parser.add_argument(f"--{name}", default=environment.get(name.upper()) or default, help=meaning)
+        said = environment.get(f"DEMO_{name.upper()}")
+        parser.add_argument(f"--{name}", default=said or default, help=meaning)
     given = parser.parse_args(arguments)
     image = given.image or None
     if image and "://" not in image and not image.startswith("data:") and not Path(image).is_file():
