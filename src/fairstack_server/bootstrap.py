@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 
 from fairstack_local import RenderPool
+from fairstack_local.kernel_cache import default_cache_dir
 from fairstack_server.accounts.store import Accounts
 from fairstack_server.api.access import Access
 from fairstack_server.api.wire import ended_job
@@ -229,7 +230,7 @@ async def _providers(
     sessions = await stack.enter_async_context(provider_sessions())
     pool: RenderPool | None = None
     if has_local_engine():
-        pool = RenderPool(settings.local_processes, settings.home / "cache" / "kernels")
+        pool = RenderPool(settings.local_processes, default_cache_dir())
         stack.push_async_callback(pool.aclose)
     return build_providers(settings, sessions, clock, render_pool=pool, make_card=_card_maker(stack))
 
