@@ -143,7 +143,8 @@ def start_server(settings: Settings, console: Console) -> subprocess.Popen[bytes
 def open_log(home: Path) -> IO[bytes]:
     """The log of the demo's server, begun anew, for its owner alone."""
     path = log_path(home)
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o600), "wb")
 
 
 def log_path(home: Path) -> Path:
