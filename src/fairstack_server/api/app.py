@@ -65,15 +65,17 @@ def build_app(gateway: Gateway) -> Litestar:
             check_known(request, doc.query_names)
         check_path(request)
 
-    return Litestar(
+    app = Litestar(
         route_handlers=all_routes(gateway),
         before_request=admit,
         exception_handlers={Exception: error_answer},
-        middleware=[_dress],
         openapi_config=None,
         logging_config=None,
         request_max_body_size=gateway.settings.body_max_bytes,
     )
+    # Around everything: a middleware would not see answers about paths and methods that there are not.
+    app.asgi_handler = _dress(app.asgi_handler)
+    return app
 
 
 def _shown_path(path: str) -> str:
