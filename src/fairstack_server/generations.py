@@ -136,8 +136,7 @@ class Generations:
     async def estimate(self, ask: Ask) -> int:
         """The exact price in micros; validates like a submit, fetches, stores and holds nothing."""
         _, _, micros = self._checked(ask)
-        if ask.webhook_url is not None:
-            await self._webhooks.judge(ask.webhook_url)
+        await self._check_webhook(ask)
         return micros
 
     async def submit(
@@ -179,10 +178,9 @@ class Generations:
         self, caller: Caller, ask: Ask, idempotency: Idempotency | None, write: WritesSubmitted
     ) -> Accepted:
         model, settled, micros = self._checked(ask)
+        await self._check_webhook(ask)
         now = self._clock.now()
         self._check_available(model, caller, settled, micros, now)
-        if ask.webhook_url is not None:
-            await self._webhooks.judge(ask.webhook_url)
         pictures = await self._inputs.fetch(caller, ask.video)
         if pictures.image_size is not None:
             # Some models follow the picture's own ratio where the request names none.
@@ -255,6 +253,10 @@ class Generations:
                 details={"required_micro": price.micros, "max_cost_micro": ask.max_cost_micros},
             )
         return model, settled, price.micros
+
+    async def _check_webhook(self, ask: Ask) -> None:
+        if ask.webhook_url is not None:
+            await self._webhooks.judge(ask.webhook_url)
 
     def _check_available(
         self, model: Model, caller: Caller, settled: Settled, micros: int, now: datetime
