@@ -22,7 +22,7 @@ async def test_an_estimate_is_the_seeds_bytes(gateway: Running) -> None:
 
 
 async def test_a_test_key_makes_the_seeds_clip(gateway: Running) -> None:
-    """The seed's request with a test key completes with the seed's keys in the seed's order, for test money."""
+    """The seed's request with a test key completes with the seed's keys in its order, for test money."""
     submitted = await gateway.submit(WAN, key=gateway.keys.test)
     assert submitted.status == 202
     job = await gateway.wait(submitted.json["id"], key=gateway.keys.test)
@@ -58,7 +58,7 @@ async def test_a_live_key_through_v1_videos(database: Dsn, home: Path) -> None:
 
 
 async def test_a_live_key_through_fal(database: Dsn, home: Path) -> None:
-    """An image-to-video job with a ratio that the route does not take goes through fal and is charged once."""
+    """An image-to-video job with a ratio that its route does not take goes to fal and is charged once."""
     async with (
         FakeFal() as fal,
         running_gateway(database, home, FAL_QUEUE_URL=fal.base_url, FAL_KEY=fal.key) as gateway,
