@@ -13,6 +13,7 @@ from litestar.exceptions import HTTPException
 
 from fairstack_server.accounts.store import Caller
 from fairstack_server.api import wire
+from fairstack_server.db.outage import DATABASE_DOWN
 from fairstack_server.errors import (
     BadRequest,
     FairStackError,
@@ -20,12 +21,14 @@ from fairstack_server.errors import (
     MethodNotAllowed,
     NotFound,
     PayloadTooLarge,
+    Unavailable,
 )
 
 log = structlog.get_logger()
 
 HttpRequest = Request[Any, Any, State]
 JSON_TYPE = "application/json"
+_DATABASE_RETRY_SECONDS = 2
 
 
 def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:
@@ -74,6 +77,13 @@ def as_known_error(error: Exception) -> FairStackError:
     """One of ours for one of the framework's or of nobody's."""
     if isinstance(error, FairStackError):
         return error
+    if isinstance(error, DATABASE_DOWN):
+        return Unavailable(
+            "Something that this server needs, its database or its disk, does not answer right now. "
+            "Nothing was lost; send the request again.",
+            code="internal_error",
+            retry_after_seconds=_DATABASE_RETRY_SECONDS,
+        )
     if isinstance(error, HTTPException):
         match error.status_code:
             case 404:

@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Literal
 
-import asyncpg
 import msgspec
 import structlog
 
 from fairstack_server.db.connections import OwnConnection
+from fairstack_server.db.outage import DATABASE_DOWN
 
 log = structlog.get_logger()
 
@@ -112,7 +112,7 @@ class Notices:
                 continue
             try:
                 await self._listen()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except DATABASE_DOWN as error:
                 log.warning("notices.reconnect_failed", error=type(error).__name__)
                 continue
             self._wake_everybody()

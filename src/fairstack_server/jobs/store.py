@@ -88,21 +88,26 @@ class JobStore:
         )
         return found is not None
 
-    async def orphans(self, limit: int) -> list[str]:
-        """Unfinished jobs that no live worker holds and no live row will wake: free and name them."""
+    async def orphans(self, worker_id: int, in_hand: Sequence[str], limit: int) -> list[str]:
+        """Unfinished jobs that nobody works on and no live row will wake: free them and name them.
+
+        `in_hand` are those that the asking worker itself works on; what else is written to its name was lost.
+        """
         rows = await self._pool.fetch(
             f"""
             update jobs set worker_id = null
             where id in (
                 select id from jobs
-                where terminal is null
+                where terminal is null and id <> all($4)
                   and case when worker_id is null then not {HAS_LIVE_ROW}
-                           else worker_id not in ({_LIVE_WORKERS}) end
-                order by created_at limit $3 for update skip locked)
+                           else worker_id = $3 or worker_id not in ({_LIVE_WORKERS}) end
+                order by created_at limit $5 for update skip locked)
             returning id
             """,
             WORKER_LOCK_CLASS,
             self._worker_timeout,
+            worker_id,
+            list(in_hand),
             limit,
         )
         return [row["id"] for row in rows]

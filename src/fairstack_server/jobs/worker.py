@@ -15,13 +15,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
-import asyncpg
 import structlog
 
 from fairstack_server.clock import Clock
 from fairstack_server.db.connections import OwnConnection, Pool
-from fairstack_server.db.dsn import DatabaseError
 from fairstack_server.db.notices import Notices
+from fairstack_server.db.outage import DATABASE_DOWN
 from fairstack_server.jobs.job import Job
 from fairstack_server.jobs.late import LateResults
 from fairstack_server.jobs.lifecycle import Lifecycle
@@ -33,15 +32,6 @@ log = structlog.get_logger()
 _BEATS_PER_TIMEOUT = 4
 _SWEEP_LIMIT = 1000
 _RETRY_SECONDS = 2.0
-
-#: The database is gone, or was: worth waiting for.
-DATABASE_DOWN = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    DatabaseError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +155,10 @@ class Worker:
         except asyncio.CancelledError:
             await asyncio.shield(self._store.hand_back(job))
             raise
+        except DATABASE_DOWN as error:
+            # Nothing can be written now, not even that we let go: the sweep finds the job when it is over.
+            log.warning("job.database_down", job=job_id, error=type(error).__name__)
+            await self._clock.sleep(_RETRY_SECONDS)
         except Exception:
             # Whatever it was, the job is not lost: the sweep gives it another life until its deadline.
             log.exception("job.step_broke", job=job_id)
@@ -214,8 +208,7 @@ class Worker:
 
     async def _sweep(self) -> None:
         """Wake every unfinished job that no live worker holds and no queue row will wake."""
-        orphans = await self._store.orphans(_SWEEP_LIMIT)
-        found = [job_id for job_id in orphans if job_id not in self._in_hand]
+        found = await self._store.orphans(self._id, list(self._in_hand), _SWEEP_LIMIT)
         if not found:
             return
         log.info("worker.swept", jobs=len(found))
