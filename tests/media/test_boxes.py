@@ -95,6 +95,7 @@ def _broken(clip: bytes) -> Iterator[tuple[str, bytes]]:
     yield "stsz claims", _patched(clip, b"stsz", 8, 2**31)
     yield "stsz constant", _patched(clip, b"stsz", 4, 2**30)
     yield "chunk far away", _patched(clip, b"stco", 8, 2**32 - 1)
+    yield "tables that disagree", _patched(clip, b"stts", 8, 11)
     yield "no length", _patched(clip, b"stts", 12, 0)
     yield "width 0", _patched(clip, b"avc1", 24, 96)
     yield "encrypted", clip.replace(b"avc1", b"encv")
@@ -120,6 +121,23 @@ def test_broken_files_are_refused_with_a_reason(clip: bytes) -> None:
             assert error.reason
         else:
             pytest.fail(f"{name}: {facts}")
+
+
+def test_the_reason_names_what_is_wrong(clip: bytes) -> None:
+    """A log line with the reason is enough to know the file."""
+    words = {
+        "no ftyp": "ftyp",
+        "moov twice": "2 moov",
+        "box of 7": "claims 7 bytes",
+        "tables that disagree": "disagree",
+        "encrypted": "encrypted",
+        "width 0": "0x96",
+        "sound only": "no video track",
+    }
+    for name, data in _broken(clip):
+        if name in words:
+            with pytest.raises(NotAnMp4, match=words[name]):
+                read_mp4_facts(data)
 
 
 def _deep(levels: int) -> bytes:

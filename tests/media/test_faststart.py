@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 
 import av
@@ -42,6 +43,24 @@ def test_an_index_that_lasts_to_the_end_of_the_file_is_given_its_length(tmp_path
     source.write_bytes(clip[:at] + b"\0\0\0\0" + clip[at + 4 :])
     assert make_faststart(source, moved)
     assert _packets(moved.read_bytes()) == _packets(clip)
+    assert read_mp4_facts(moved.read_bytes()).faststart
+
+
+def test_frames_behind_the_index_stay_where_they_are(tmp_path: Path) -> None:
+    """Only what the index jumps over moves; offsets of frames behind it keep their value."""
+    before = make_clip(movflags="+faststart", audio=True)
+    moov = before.index(b"moov") - 4
+    filler = struct.pack(">I4s", 108, b"mdat") + b"\0" * 100
+    shifted = bytearray(before[:moov] + filler + before[moov:])
+    at = -1
+    while (at := shifted.find(b"stco", at + 1)) != -1:
+        (count,) = struct.unpack_from(">I", shifted, at + 8)
+        for entry in range(at + 12, at + 12 + 4 * count, 4):
+            struct.pack_into(">I", shifted, entry, struct.unpack_from(">I", shifted, entry)[0] + len(filler))
+    source, moved = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    source.write_bytes(shifted)
+    assert make_faststart(source, moved)
+    assert _packets(moved.read_bytes()) == _packets(before)
 
 
 def test_a_clip_that_starts_fast_is_left_alone(tmp_path: Path) -> None:

@@ -206,6 +206,16 @@ async def test_in_doubt_the_head_stays_in_the_picture(decoder: ImageDecoder) -> 
     assert picture_of(clean.data).getpixel((80, 5)) == (160, 90, 60)
 
 
+async def test_where_nothing_stands_out_the_top_is_kept(decoder: ImageDecoder) -> None:
+    """Of a picture that is alike from top to bottom, a crop takes the bottom off."""
+    picture = Image.new("RGB", (160, 120))
+    for column in range(0, 160, 8):
+        picture.paste((255, 255, 255), (column, 0, column + 4, 120))
+    picture.paste((255, 0, 0), (0, 0, 160, 1))
+    clean = await decoder.decode(encoded(picture, "PNG"), crop_ratio=(16, 9))
+    assert picture_of(clean.data).getpixel((80, 0)) == (255, 0, 0)
+
+
 PROBE = """
 import json, os, socket, sys
 sys.path.insert(0, sys.argv[1])

@@ -50,6 +50,7 @@ async def test_a_clip_is_kept_under_a_key_that_nobody_guesses(store: MediaStore,
     kind, token, name = first.key.split("/")
     assert (kind, len(token), name) == ("video", 24, "output.mp4")
     assert first.key != second.key
+    assert [chunk async for chunk in store.open_range(first.key, 3, 3)] == []
     assert first.url == f"{BASE}/{first.key}"
     assert store.key_of(first.url) == first.key
     assert clip_file.exists()
