@@ -1,4 +1,4 @@
-"""What happens to jobs, told from process to process by LISTEN/NOTIFY: hints only, every one of them may be lost.
+"""What happens to jobs, told between processes by LISTEN/NOTIFY: hints only, any of them may be lost.
 
 Whoever waits re-reads the truth from the tables when it is woken, and when nothing woke it for a while.
 """
