@@ -78,11 +78,11 @@ async def admin(postgres: EmbeddedPostgres) -> AsyncIterator[OwnConnection]:
 
 async def make_template(admin: OwnConnection, dsn: Dsn) -> None:
     """Make the migrated database under another name and give it its own when it is whole."""
-    from fairstack_server.jobs.queue import install_queue_schema
+    from fairstack_server.jobs.queue import QUEUE_SCHEMA, install_queue_schema
 
     await admin.execute(f"DROP DATABASE IF EXISTS {TEMPLATE}_new")
     await admin.execute(f"CREATE DATABASE {TEMPLATE}_new OWNER fairstack")
-    await migrate(dsn.with_database(f"{TEMPLATE}_new"), extra_steps=[("pgqueuer", install_queue_schema)])
+    await migrate(dsn.with_database(f"{TEMPLATE}_new"), extra_steps=[(QUEUE_SCHEMA, install_queue_schema)])
     await admin.execute(f"ALTER DATABASE {TEMPLATE}_new RENAME TO {TEMPLATE}")
 
 

@@ -48,7 +48,7 @@ from fairstack_server.media.store import MediaStore
 from fairstack_server.media.testcard import make_test_card
 from fairstack_server.providers.base import Provider
 from fairstack_server.providers.http import provider_sessions
-from fairstack_server.providers.registry import build_providers
+from fairstack_server.providers.registry import SPOKEN, build_providers
 from fairstack_server.settings import Settings
 from fairstack_server.webhooks.deliver import Deliverer
 
@@ -189,7 +189,7 @@ async def _wire(
         generations=Generations(
             catalog,
             configured,
-            configured | {"fal", "openai_videos", "local"},
+            configured | SPOKEN,
             Terms(settings.margin_percent, settings.allow_loss),
             Inputs(files, media, fetch, public=bool(settings.public_url)),
             gate,

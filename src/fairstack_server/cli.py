@@ -217,10 +217,11 @@ def _catalog() -> typer.Typer:
         settings = _settings()
         findings = check(Catalog(operator=settings.catalog_dir), on=SystemClock().now().date())
         for finding in findings:
-            typer.echo(str(finding))
-        if findings:
+            typer.echo(f"{finding.level:5}  {finding.model}: {finding.message}")
+        errors = sum(finding.level == "error" for finding in findings)
+        typer.echo(f"{errors} errors, {len(findings) - errors} notes")
+        if errors:
             raise typer.Exit(_FAILED)
-        typer.echo("The catalog is right.")
 
     @group.command("list")
     def list_catalog() -> None:

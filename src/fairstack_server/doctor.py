@@ -8,7 +8,7 @@ from pathlib import Path
 from fairstack_server.catalog.catalog import Catalog
 from fairstack_server.db.embedded import EmbeddedPostgres
 from fairstack_server.db.home_lock import read_holder
-from fairstack_server.providers.registry import REQUIRED_SETTINGS, missing_setting
+from fairstack_server.providers.registry import REQUIRED_SETTINGS, SPOKEN, missing_setting
 from fairstack_server.settings import Settings
 
 
@@ -39,13 +39,11 @@ def _database(settings: Settings) -> str:
 
 
 def _providers(settings: Settings) -> list[str]:
-    catalog = Catalog(operator=settings.catalog_dir)
+    models = Catalog(operator=settings.catalog_dir).models()
     lines = []
-    for provider in sorted(REQUIRED_SETTINGS):
-        models = [m.key for m in catalog.models() if any(r.provider == provider for r in m.routes)]
-        if not models:
-            continue
+    for provider in sorted(SPOKEN & set(REQUIRED_SETTINGS)):
+        enabled = [m.key for m in models if any(r.provider == provider and r.costs for r in m.routes)]
         missing = missing_setting(provider, settings.providers)
         state = "configured" if missing is None else f"set {missing}"
-        lines.append(f"{provider:13} {state}: {', '.join(models)}")
+        lines.append(f"{provider:13} {state}: {', '.join(enabled)}")
     return lines

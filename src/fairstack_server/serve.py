@@ -23,7 +23,7 @@ from fairstack_server.db.dsn import DatabaseError, Dsn
 from fairstack_server.db.embedded import EmbeddedPostgres
 from fairstack_server.db.home_lock import HomeLock
 from fairstack_server.db.migrate import migrate
-from fairstack_server.jobs.queue import install_queue_schema
+from fairstack_server.jobs.queue import QUEUE_SCHEMA, install_queue_schema
 from fairstack_server.settings import Settings
 
 log = structlog.get_logger()
@@ -71,7 +71,7 @@ async def prepare_database(settings: Settings, stack: contextlib.AsyncExitStack)
         stack.push_async_callback(postgres.stop)
         watch = asyncio.create_task(_keep_running(postgres))
         stack.callback(watch.cancel)
-    done = await migrate(dsn, extra_steps=[("pgqueuer", install_queue_schema)])
+    done = await migrate(dsn, extra_steps=[(QUEUE_SCHEMA, install_queue_schema)])
     if done:
         log.info("database.migrated", steps=len(done))
     return dsn

@@ -23,11 +23,28 @@ nav a{margin-right:.9rem}a{color:var(--accent)}
 _START = """curl -X POST {base}/v1/generations/video \\
   -H "Authorization: Bearer $FAIRSTACK_API_KEY" \\
   -H "Content-Type: application/json" \\
-  -d '{{"model": "local-scene-t2v", \
-       "prompt": "A golden retriever running on a beach at sunset, slow motion"}}'
+  -d '{{
+    "model": "local-scene-t2v",
+    "prompt": "A golden retriever running on a beach at sunset, slow motion"
+  }}'
 
 curl "{base}/v1/jobs/job_…?wait=60" -H "Authorization: Bearer $FAIRSTACK_API_KEY"
 """
+
+#: What a reader comes for first; a tag that is not here is a mistake.
+_ORDER = [
+    "Generations",
+    "Jobs",
+    "Models",
+    "Money",
+    "Webhooks",
+    "Files",
+    "Media",
+    "API keys",
+    "Admin",
+    "Callbacks",
+    "Server",
+]
 
 
 def docs_page(spec: dict[str, Any], base_url: str) -> str:
@@ -38,10 +55,9 @@ def docs_page(spec: dict[str, Any], base_url: str) -> str:
         for method, operation in operations.items():
             section = _operation(path, method, operation)
             by_tag.setdefault(operation["tags"][0], []).append(section)
-    sections = "".join(
-        f'<h2 id="{escape(tag)}">{escape(tag)}</h2>{"".join(found)}' for tag, found in by_tag.items()
-    )
-    links = "".join(f'<a href="#{escape(tag)}">{escape(tag)}</a>' for tag in [*by_tag, "Shapes"])
+    tags = sorted(by_tag, key=_ORDER.index)
+    sections = "".join(f'<h2 id="{escape(tag)}">{escape(tag)}</h2>{"".join(by_tag[tag])}' for tag in tags)
+    links = "".join(f'<a href="#{escape(tag)}">{escape(tag)}</a>' for tag in [*tags, "Shapes"])
     shapes = "".join(_shape(name, schema) for name, schema in sorted(schemas.items()))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>FairStack API</title>'

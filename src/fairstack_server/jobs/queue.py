@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from importlib.metadata import version
 
 from pgqueuer import PgQueuer, Queries
 from pgqueuer.db import AsyncpgDriver, AsyncpgPoolDriver
@@ -16,6 +17,8 @@ from pgqueuer.models import Job as QueueRow
 from fairstack_server.db.connections import Connection, Pool
 
 ENTRYPOINT = "advance"
+#: The step of a migration that installs the queue's tables, named anew with each version of it.
+QUEUE_SCHEMA = f"pgqueuer {version('pgqueuer')}"
 _BATCH = 100
 _LOOK_SECONDS = 5.0
 #: A row that was picked and not finished for this long is handed out again; taking a job takes milliseconds.

@@ -34,6 +34,10 @@ REQUIRED_SETTINGS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+#: The providers that this version can speak to; the others are in the catalog, waiting for their module.
+SPOKEN = frozenset({Fal.name, Local.name, OpenAIVideos.name})
+
+
 def missing_setting(provider: str, configured: Mapping[str, str] | None = None) -> str | None:
     """The first setting that this provider still lacks; None when it lacks none or takes none."""
     have = configured or {}
