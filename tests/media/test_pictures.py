@@ -93,6 +93,22 @@ async def test_colours_of_a_profile_are_converted(decoder: ImageDecoder) -> None
         assert all(abs(a - b) < 4 for a, b in zip(copy.getpixel((4, 4)), (10, 200, 30), strict=True))  # type: ignore[arg-type]
 
 
+async def test_a_profile_with_other_primaries_changes_the_numbers(decoder: ImageDecoder) -> None:
+    """Red in a profile that swaps red and blue is blue, and is blue in our copy without a profile."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = profile.replace(b"rXYZ", b"tmp!").replace(b"bXYZ", b"rXYZ").replace(b"tmp!", b"bXYZ")
+    clean = await decoder.decode(encoded(Image.new("RGB", (8, 8), (255, 0, 0)), "PNG", icc_profile=swapped))
+    red, _, blue = picture_of(clean.data).getpixel((4, 4))  # type: ignore[misc]
+    assert blue > 200
+    assert red < 100
+
+
+async def test_sixteen_bits_of_grey_keep_their_shades(decoder: ImageDecoder) -> None:
+    """Half of 65,535 is half of 255, not white."""
+    clean = await decoder.decode(encoded(Image.new("I;16", (8, 8), 32_768), "PNG"))
+    assert picture_of(clean.data).getpixel((4, 4)) == (128, 128, 128)
+
+
 async def test_a_phone_photograph_with_a_second_picture_is_taken(decoder: ImageDecoder) -> None:
     """MPO, the JPEG that phones write, counts as its first picture."""
     data = encoded(PHOTO, "MPO", save_all=True, append_images=[Image.new("RGB", (96, 64))])

@@ -170,7 +170,7 @@ def _pad(picture: Image.Image, wanted: float) -> Image.Image:
     full_height = max(height, round(width / wanted))
     # The picture itself, blurred, fills the borders: a model makes less of them than of black bars.
     small = ImageOps.fit(picture, (max(1, full_width // 8), max(1, full_height // 8)))
-    blurred = small.filter(ImageFilter.GaussianBlur(max(2, min(small.size) / 16)))
+    blurred = small.filter(ImageFilter.GaussianBlur(max(2, min(small.size) / 8)))
     canvas = blurred.resize((full_width, full_height), Image.Resampling.BICUBIC)
     canvas.paste(picture, ((full_width - width) // 2, (full_height - height) // 2))
     return canvas
