@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +12,6 @@ from fairstack.flow import Broken, Flow, Manners, Reply, Request, manners, now, 
 from fairstack.retry import error_object, is_json, pause_before_retry, retry_after_seconds, whole
 from fairstack.types import R, read
 
-log = logging.getLogger("fairstack")
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 
 
@@ -31,8 +29,15 @@ def call(request: Request) -> Flow[Reply]:
         if pause is None:
             raise error_of(ours, request, outcome)
         retries += 1
-        log.debug("retry %d of %s %s in %.1f s", retries, request.method, request.path, pause)
+        _log_retry(request, retries, pause)
         yield from sleep(pause)
+
+
+def _log_retry(request: Request, retries: int, pause: float) -> None:
+    import logging  # only those who retry pay for it
+
+    log = logging.getLogger("fairstack")
+    log.debug("retry %d of %s %s in %.1f s", retries, request.method, request.path, pause)
 
 
 def call_json(request: Request) -> Flow[Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
@@ -75,67 +75,60 @@ class Manners:
     draw: Callable[[], float] = field(default=lambda: 1.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+# The effects are named tuples, which take less time to define than dataclasses: imports should be quick.
+
+
+class Send(NamedTuple):
     """Send the request; answered by Reply or Broken."""
 
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
-class Download:
+class Download(NamedTuple):
     """GET this address, without the key, into the sink if it answers 200; answered by Reply or Broken."""
 
     url: str
     sink: Sink
 
 
-@dataclass(frozen=True, slots=True)
-class OpenStream:
+class OpenStream(NamedTuple):
     """Send the request and keep its answer open; answered by Reply (body empty if 200) or Broken."""
 
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
-class ReadLine:
+class ReadLine(NamedTuple):
     """The next line of the open stream; answered by str, None at its end, or Broken."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sleep:
+class Sleep(NamedTuple):
     """Let this time pass."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
+class Now(NamedTuple):
     """Seconds of a clock that never goes back."""
 
 
-@dataclass(frozen=True, slots=True)
-class AskManners:
+class AskManners(NamedTuple):
     """The client's Manners."""
 
 
-@dataclass(frozen=True, slots=True)
-class Do:
+class Do(NamedTuple):
     """Run this blocking function (a file read, a rename); answered by its value."""
 
     work: Callable[[], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Tell:
+class Tell(NamedTuple):
     """Call the user's callback; the async client awaits what it returns, if it can be awaited."""
 
     callback: Callable[[Any], Any]
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Emit:
+class Emit(NamedTuple):
     """Hand the next item to whoever iterates."""
 
     item: Any

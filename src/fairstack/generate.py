@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
@@ -122,7 +122,7 @@ def _named_images(images: Sequence[Source], *, inline: bool) -> Flow[list[str]]:
 
 def _idempotency_key(given: str | None) -> str:
     if given is None:
-        return f"py-{uuid.uuid4()}"
+        return f"py-{secrets.token_hex(16)}"
     if not 1 <= len(given) <= 255 or not all("!" <= character <= "~" for character in given):
         raise BadArgument(
             "idempotency_key must be 1 to 255 visible ASCII characters", param="idempotency_key"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from datetime import datetime
 
 from fairstack.errors import UnexpectedAnswer
@@ -67,6 +66,8 @@ class ResultFacts:
 
     def _repr_html_(self) -> str:
         """The clip itself, where a notebook shows this result."""
+        import html
+
         width = min(self.metadata.width or _NOTEBOOK_WIDTH, _NOTEBOOK_WIDTH)
         caption = html.escape(f"{self.id} · {self.model} · {self.cost}")
         if not self.url.startswith(("https://", "http://")):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import sys
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from fairstack.connection import Connection
@@ -40,7 +40,8 @@ class HttpArguments(TypedDict):
 
 def user_agent() -> str:
     """Who is calling: this package and the Python that runs it."""
-    return f"fairstack-python/{__version__} python/{platform.python_version()}"
+    python = ".".join(str(part) for part in sys.version_info[:3])
+    return f"fairstack-python/{__version__} python/{python}"
 
 
 def api_call(connection: Connection, manners: Manners, request: Request) -> HttpArguments:
