@@ -43,7 +43,7 @@ from fairstack_server.jobs.store import JobStore
 from fairstack_server.jobs.worker import Worker, WorkerLimits
 from fairstack_server.media.fetch import MediaFetch
 from fairstack_server.media.poster import PosterMaker
-from fairstack_server.media.sandbox import ImageDecoder
+from fairstack_server.media.sandbox import ChildFailed, ImageDecoder
 from fairstack_server.media.store import MediaStore
 from fairstack_server.media.testcard import make_test_card
 from fairstack_server.providers.base import Provider
@@ -130,6 +130,8 @@ async def _wire(
     decoder, poster = ImageDecoder(), PosterMaker()
     stack.push_async_callback(decoder.aclose)
     stack.push_async_callback(poster.aclose)
+    warming = asyncio.create_task(_warm(decoder, poster), name="warm")
+    stack.callback(warming.cancel)
     media = MediaStore(settings.media_url or str(settings.home / "media"), f"{settings.base_url}/media")
     fetch = MediaFetch(
         egress,
@@ -233,6 +235,15 @@ async def _providers(
         pool = RenderPool(settings.local_processes, default_cache_dir())
         stack.push_async_callback(pool.aclose)
     return build_providers(settings, sessions, clock, render_pool=pool, make_card=_card_maker(stack))
+
+
+async def _warm(decoder: ImageDecoder, poster: PosterMaker) -> None:
+    """Start the confined children now, beside everything else, so that the first picture waits for neither."""
+    try:
+        await decoder.start()
+        await poster.start()
+    except (ChildFailed, OSError) as error:
+        log.warning("media.not_warm", error=str(error))
 
 
 class _CardMaker:
