@@ -238,7 +238,7 @@ async def _providers(
 
 
 async def _warm(decoder: ImageDecoder, poster: PosterMaker) -> None:
-    """Start the confined children now, beside everything else, so that the first picture waits for neither."""
+    """Start the confined children beside everything else, so that the first picture waits for neither."""
     try:
         await decoder.start()
         await poster.start()

@@ -170,7 +170,7 @@ class Lifecycle:
         sent, retry_after = await _unbroken(self._send(job, planned), self._pace.send_grace_seconds)
         if sent.state is State.QUEUED:
             failed_tries = sum(a.outcome in ("not_sent", "rate_limited") for a in earlier)
-            await self._wait(sent, inbox, retry_after or min(60.0, 2.0**failed_tries))
+            return await self._wait(sent, inbox, retry_after or min(60.0, 2.0**failed_tries))
         return sent
 
     async def _send(self, job: Job, planned: PlannedAttempt) -> tuple[Job, float | None]:
@@ -423,10 +423,13 @@ class Lifecycle:
                 notice = await asyncio.wait_for(inbox.get(), left)
             except TimeoutError:
                 break
-            if notice.kind == "cancel":
-                return replace(job, cancel_requested_at=job.cancel_requested_at or self._clock.now())
             if notice.kind == "callback":
                 break
+            # "moved" also comes when notices may have been missed: the wish is read from the table.
+            if notice.kind in ("cancel", "moved") and not job.cancel_requested_at:
+                now_known = await self._store.job(job.id)
+                if now_known is not None and now_known.cancel_requested_at is not None:
+                    return replace(job, cancel_requested_at=now_known.cancel_requested_at)
         return job
 
     def _until_next_limit(self, job: Job) -> float:
