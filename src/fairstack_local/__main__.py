@@ -1,4 +1,4 @@
-"""Make a clip straight from the shell: `python -m fairstack_local --prompt "a dog on a beach" --out clip.mp4`."""
+"""Make a clip from the shell: `python -m fairstack_local --prompt "a dog on a beach" --out clip.mp4`."""
 
 from __future__ import annotations
 

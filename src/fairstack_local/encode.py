@@ -15,11 +15,11 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 # A fixed number of encoder threads: the bytes of a clip must not depend on the machine that made it.
 ENCODER_THREADS = 2
-ENCODER_OPTIONS = {"crf": "18", "preset": "veryfast", "threads": str(ENCODER_THREADS)}
+ENCODER_OPTIONS: dict[str, object] = {"crf": "18", "preset": "veryfast", "threads": str(ENCODER_THREADS)}
 
 
 class Mp4Writer:
-    """A clip being written; as a context manager it finishes the file, or leaves it broken when the body raises."""
+    """A clip being written; as a context manager it finishes the file, or leaves it broken on an error."""
 
     def __init__(self, path: Path, width: int, height: int, fps: int) -> None:
         options = {"movflags": "+faststart", "fflags": "+bitexact"}
@@ -27,7 +27,7 @@ class Mp4Writer:
         self._stream = self._container.add_stream("libx264", rate=Fraction(fps))
         self._stream.width, self._stream.height = width, height
         self._stream.pix_fmt = "yuv420p"
-        self._stream.options = ENCODER_OPTIONS
+        self._stream.options = dict(ENCODER_OPTIONS)
         context = self._stream.codec_context
         context.colorspace = Colorspace.ITU709
         context.color_range = ColorRange.MPEG

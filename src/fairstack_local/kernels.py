@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ _BANDS_PER_CORE = 3
 
 
 def kernel(function: F) -> F:
-    """Compile on first call and keep the code on disk; runs without the GIL, so bands run side by side."""
+    """Compile on first call and keep the code on disk; without the GIL, so that bands run side by side."""
     return cast(F, numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")(function))
 
 
@@ -42,12 +43,12 @@ class Bands:
         self._threads = ThreadPoolExecutor(self._cores)
 
     def run(self, work: Callable[..., None], rows: int, *arguments: object, first: int = 0) -> None:
-        """Call `work(row_from, row_to, *arguments)` over rows `first` to `rows`; returns when all are done."""
+        """Call `work(row_from, row_to, *arguments)` over rows `first` to `rows`; return when all are done."""
         count = max(1, min(rows - first, self._cores * _BANDS_PER_CORE))
         edges = [first + (rows - first) * band // count for band in range(count + 1)]
         jobs = [
             self._threads.submit(work, top, bottom, *arguments)
-            for top, bottom in zip(edges, edges[1:], strict=False)
+            for top, bottom in itertools.pairwise(edges)
             if bottom > top
         ]
         for job in jobs:

@@ -21,7 +21,7 @@ SIZES: Mapping[str, tuple[int, int]] = {"16:9": (1280, 720), "9:16": (720, 1280)
 
 
 class OrderRefused(ValueError):
-    """The order cannot be rendered as it stands; the message names the field, its value and what is allowed."""
+    """The order cannot be rendered as it stands; names the field, its value and what is allowed."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class RenderOrder:
         if self.engine not in ("scene", "parallax"):
             raise OrderRefused(f'engine "{self.engine}" is unknown; use "scene" or "parallax"')
         if self.engine == "parallax" and not self.image_path:
-            raise OrderRefused("engine \"parallax\" moves a photograph; give image_path")
+            raise OrderRefused('engine "parallax" moves a photograph; give image_path')
         for name, side in (("width", self.width), ("height", self.height)):
             if side % 2 or not SMALLEST_SIDE <= side <= LARGEST_SIDE:
                 raise OrderRefused(

@@ -1,7 +1,7 @@
 """Renders side by side, each in a process of its own, so that the API never waits for a frame.
 
-A render is queued, rendering, rendered or failed; what the pool knows of it is read with `look`. A process that
-dies (killed, out of memory, crashed) or falls silent is replaced once, then the render has failed.
+A render is queued, rendering, rendered or failed; what the pool knows of it is read with `look`. A process
+that dies (killed, out of memory, crashed) or falls silent is replaced once, then the render has failed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import signal
 import sys
 from collections import OrderedDict, deque
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -125,9 +126,9 @@ class RenderPool:
             task = asyncio.create_task(self._occupy_slot(render_id, order))
             self._running[render_id] = task
             # Not a `finally` in the task: one that is cancelled before its first step never enters its body.
-            task.add_done_callback(lambda _, ended=render_id: self._free_slot(ended))
+            task.add_done_callback(partial(self._free_slot, render_id))
 
-    def _free_slot(self, render_id: str) -> None:
+    def _free_slot(self, render_id: str, _: asyncio.Task[None]) -> None:
         self._running.pop(render_id, None)
         self._fill_slots()
 

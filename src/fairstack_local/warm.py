@@ -13,7 +13,12 @@ from fairstack_local.kernel_cache import default_cache_dir, kernel_cache_dir
 from fairstack_local.orders import FRAME_RATE, RenderOrder, render
 
 #: Between them these prompts pass through every kernel.
-WARMING_PROMPTS = ("a dog running on a beach", "a sailboat at sea", "a horse in a meadow, rain")
+WARMING_PROMPTS = (
+    "a dog running on a beach",
+    "a sailboat at sea",
+    "a fox in a meadow, rain",
+    "a wolf in the snow",
+)
 
 
 def warm(cache_dir: Path) -> float:

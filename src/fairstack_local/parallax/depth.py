@@ -1,4 +1,4 @@
-"""How near each part of a photograph is, guessed from its composition: a sky above, a ground that comes closer."""
+"""How near each part of a photograph is, guessed from its composition: sky above, nearing ground below."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ def depth_of(picture: npt.NDArray[np.uint8], matte: Picture) -> Depth:
     hole = (matte > 0.05).astype(np.float32)
     background = filled(background[..., None], 1.0 - hole)[..., 0]
     # Low frequencies only: a depth that jumps would tear the background.
-    background = cv2.GaussianBlur(background, (0, 0), max(2.0, height / 60))
-    return Depth(np.clip(background, 0, 1).astype(np.float32), sky, _subject_nearness(background, matte))
+    smooth = cv2.GaussianBlur(background, (0, 0), max(2.0, height / 60))
+    nearness: Picture = np.clip(smooth, 0, 1).astype(np.float32)
+    return Depth(nearness, sky, _subject_nearness(nearness, matte))
 
 
 def _subject_nearness(background: Picture, matte: Picture) -> float:
@@ -63,13 +64,13 @@ def _sky(picture: npt.NDArray[np.uint8], matte: Picture) -> Picture:
     likely = (blue | pale) & plain & (cv2.resize(matte, size) < 0.3)
     rows = np.arange(size[1])[:, None] / size[1]
     likely &= rows < 0.75
-    likely = cv2.morphologyEx(likely.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
-    _, labels = cv2.connectedComponents(likely)
-    from_top = np.unique(labels[0][likely[0] > 0])
+    closed = cv2.morphologyEx(likely.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    _, labels = cv2.connectedComponents(np.asarray(closed, np.uint8))
+    from_top = np.unique(labels[0][closed[0] > 0])
     mask = np.isin(labels, from_top[from_top > 0]).astype(np.float32)
     if mask.mean() < _LEAST_SKY or mask[0].mean() < 0.35:
         return np.zeros((height, width), np.float32)
-    mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR)
+    wide = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     guide = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0
-    soft = np.clip(guided(guide, mask, max(3, height // 90), 1e-3) * 1.6 - 0.3, 0.0, 1.0)
-    return (soft * (1.0 - matte)).astype(np.float32)
+    soft = np.clip(guided(guide, wide, max(3, height // 90), 1e-3) * 1.6 - 0.3, 0.0, 1.0)
+    return np.asarray(soft * (1.0 - matte), np.float32)

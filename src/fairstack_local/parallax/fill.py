@@ -10,7 +10,7 @@ Picture = npt.NDArray[np.float32]
 
 
 def filled(picture: Picture, weight: Picture) -> Picture:
-    """The picture (height, width, channels) where weight is 1, and the blend of its surroundings where it is 0."""
+    """The picture (height, width, channels) where weight is 1, and its surroundings blended where it is 0."""
     height, width = weight.shape
     if min(height, width) <= 2:
         whole = float(weight.sum())

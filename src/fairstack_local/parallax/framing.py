@@ -16,6 +16,8 @@ _KEPT_SHARE = 0.62
 _HEAD_ROOM = 0.09
 _HEAD_SHARE = 0.36
 _UPRIGHT = 1.05
+_ROOM_TO_MOVE = 0.88
+"""A window smaller than the photograph, so that the camera moves over picture and not over its extension."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Focus:
-    """What must be kept: the whole subject, and the part of it that may never be cut (an upright one's head)."""
+    """What must be kept: the subject, and the part of it that may never be cut (an upright one's head)."""
 
     subject: Box
     head: Box
@@ -83,14 +85,16 @@ def _box(inside: npt.NDArray[np.bool_]) -> Box:
 
 
 def window_for(width: int, height: int, aspect: float, focus: Focus | None) -> Box:
-    """The part of a photograph that fills a clip of this aspect; outside it where the subject needs more room."""
+    """The part of a photograph that fills a clip of this aspect; reaches outside if the subject must."""
     w, h = (height * aspect, float(height)) if width / height > aspect else (float(width), width / aspect)
     if focus is None:
+        w, h = w * _ROOM_TO_MOVE, h * _ROOM_TO_MOVE
         return Box((width - w) / 2, (height - h) / 2, w, h)
     subject, head = focus.subject, focus.head
     least_height = max(_KEPT_SHARE * subject.height, head.height * 1.25)
     least_width = max(_KEPT_SHARE * subject.width, head.width * 1.10)
-    grow = max(1.0, least_height / h, least_width / w)
+    room = _ROOM_TO_MOVE if subject.height < h * 0.8 and subject.width < w * 0.8 else 1.0
+    grow = max(room, least_height / h, least_width / w)
     w, h = w * grow, h * grow
     x, y = subject.centre if subject.width <= w else head.centre
     left = x - w / 2

@@ -37,6 +37,10 @@ class Layers(NamedTuple):
     focus_x: float
     """What the camera keeps to, in pixels of the canvas."""
     focus_y: float
+    head_left: float
+    """What no camera move may push out of the frame: the head's box, in pixels of the frame at rest."""
+    head_top: float
+    head_right: float
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,8 @@ def frame_photo(photo: Photo, mask: Mask, width: int, height: int) -> Framed:
     size = (width + 2 * margin_x, height + 2 * margin_y)
     scale = width / window.width
     to_canvas = np.array(
-        ((scale, 0.0, margin_x - window.left * scale), (0.0, scale, margin_y - window.top * scale)), np.float64
+        ((scale, 0.0, margin_x - window.left * scale), (0.0, scale, margin_y - window.top * scale)),
+        np.float64,
     )
     if scale < 0.8:
         # A mipmap by hand: warping alone would skip pixels.
@@ -89,7 +94,9 @@ def take_apart(framed: Framed, width: int, height: int) -> Layers:
     colours = picture.astype(np.float32)
     reach = max(3, round(min(width, height) / 90)) | 1
     hole = cv2.dilate((matte > 0.02).astype(np.float32), np.ones((reach, reach), np.uint8))
-    behind = filled(colours, (1.0 - cv2.GaussianBlur(hole, (0, 0), reach / 3.0)).clip(0, 1).astype(np.float32))
+    behind = filled(
+        colours, (1.0 - cv2.GaussianBlur(hole, (0, 0), reach / 3.0)).clip(0, 1).astype(np.float32)
+    )
     # Colours at the outline are mixed with what was behind: take them from further inside.
     pure = filled(colours, np.clip(matte * 4.0 - 3.0, 0.0, 1.0).astype(np.float32))
     own = np.clip(matte * 2.0 - 0.9, 0.0, 1.0)[..., None]
@@ -106,6 +113,7 @@ def take_apart(framed: Framed, width: int, height: int) -> Layers:
         float(margin_y),
         focus_x,
         focus_y,
+        *_head_box(framed, width, height),
     )
 
 
@@ -118,12 +126,23 @@ def _margins(width: int, height: int) -> tuple[int, int]:
     return round(width * MARGIN), round(height * MARGIN)
 
 
-def _focus_point(framed: Framed, width: int, margin_x: int, margin_y: int, height: int) -> tuple[float, float]:
+def _focus_point(
+    framed: Framed, width: int, margin_x: int, margin_y: int, height: int
+) -> tuple[float, float]:
     if framed.focus is None:
         return margin_x + width / 2, margin_y + height / 2
     scale = width / framed.window.width
     x, y = framed.focus.head.centre
     return margin_x + (x - framed.window.left) * scale, margin_y + (y - framed.window.top) * scale
+
+
+def _head_box(framed: Framed, width: int, height: int) -> tuple[float, float, float]:
+    """Left, top and right edge of the head in the frame; the middle of the frame when nothing stands out."""
+    if framed.focus is None:
+        return width / 2, height / 2, width / 2
+    scale, head = width / framed.window.width, framed.focus.head
+    left, right = ((edge - framed.window.left) * scale for edge in (head.left, head.right))
+    return left, (head.top - framed.window.top) * scale, right
 
 
 def _stacked(colours: Picture, fourth: Picture) -> Picture:
@@ -134,8 +153,7 @@ def _matte(picture: Photo, mask: Mask) -> Picture:
     """The mask with its edge moved onto the picture's own."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0
     fine = guided(grey, mask, max(2, picture.shape[0] // 110), 1e-4)
-    matte: Picture = np.clip((fine - 0.18) / 0.64, 0.0, 1.0).astype(np.float32)
-    return matte
+    return np.asarray(np.clip((fine - 0.18) / 0.64, 0.0, 1.0), np.float32)
 
 
 def _outside(width: int, height: int, to_canvas: npt.NDArray[np.float64], size: tuple[int, int]) -> Picture:
@@ -145,7 +163,7 @@ def _outside(width: int, height: int, to_canvas: npt.NDArray[np.float64], size: 
     x, y = np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32)
     beyond_x = np.maximum(np.maximum(left - x, x - (left + width * scale)), 0.0)
     beyond_y = np.maximum(np.maximum(top - y, y - (top + height * scale)), 0.0)
-    return (np.hypot(beyond_x[None, :], beyond_y[:, None]) / size[1]).astype(np.float32)
+    return np.asarray(np.hypot(beyond_x[None, :], beyond_y[:, None]) / size[1], np.float32)
 
 
 def _extended(picture: Photo, outside: Picture) -> Photo:

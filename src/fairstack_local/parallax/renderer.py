@@ -67,12 +67,16 @@ def _source(x: float, y: float, near: float, layers: Layers, view: View) -> tupl
 
 
 @inline
-def _subject(x: float, y: float, layers: Layers, view: View, height: int) -> tuple[float, float, float, float]:
+def _subject(
+    x: float, y: float, layers: Layers, view: View, height: int
+) -> tuple[float, float, float, float]:
     sx, sy = _source(x, y, layers.subject_nearness, layers, view)
     if view.wind > 0.0:
         # What stands is held at its foot and gives way at its top.
         free = min(max((layers.margin_y + height * 0.92 - sy) / height, 0.0), 1.0)
-        gust = math.sin(view.seconds * 2.1 + sy * 9.0 / height) + 0.5 * math.sin(view.seconds * 3.7 + sx * 14.0 / height)
+        gust = math.sin(view.seconds * 2.1 + sy * 9.0 / height) + 0.5 * math.sin(
+            view.seconds * 3.7 + sx * 14.0 / height
+        )
         sx += view.wind * free * free * gust * 0.0042 * height
     return _between4(layers.subject, sx, sy)
 
@@ -90,7 +94,9 @@ def _behind(x: float, y: float, layers: Layers, view: View, height: int) -> tupl
         sx += view.wind * (1.0 - sky) * sway * 0.0011 * height
     if view.water > 0.0:
         depth = min(max(((sy - layers.margin_y) / height - 0.48) * 2.2, 0.0), 1.0) * view.water * (1.0 - sky)
-        lines = sy * 82.0 / height - view.seconds * 3.0 + 2.0 * math.sin(sx * 9.0 / height + view.seconds * 0.7)
+        lines = (
+            sy * 82.0 / height - view.seconds * 3.0 + 2.0 * math.sin(sx * 9.0 / height + view.seconds * 0.7)
+        )
         sy += depth * 0.0033 * height * math.sin(lines)
         sx += depth * 0.0026 * height * math.sin(sy * 36.0 / height + view.seconds * 1.7 + sx * 7.0 / height)
     r, g, b, _near = _between4(layers.background, sx, sy)
@@ -113,7 +119,9 @@ def _folded(x: float, size: int) -> float:
 
 @inline
 def _nearest(picture: Picture, x: float, y: float, channel: int) -> float:
-    return picture[int(_folded(y, picture.shape[0]) + 0.5), int(_folded(x, picture.shape[1]) + 0.5), channel]
+    return float(
+        picture[int(_folded(y, picture.shape[0]) + 0.5), int(_folded(x, picture.shape[1]) + 0.5), channel]
+    )
 
 
 @inline

@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class PhotoPlan:
-    """Signed strengths, 1.0 being the usual one and 0.0 none. Positive: in, right, up, clockwise seen from above."""
+    """Signed strengths, 1.0 being the usual one and 0.0 none. Positive: in, right, up, clockwise."""
 
     zoom: float = 0.0
     pan: float = 0.0
@@ -38,9 +38,12 @@ class PlannedPhoto:
 DEFAULT_PLAN = PhotoPlan(zoom=0.55, orbit=0.5)
 
 _RULES: tuple[tuple[str, Mapping[str, float]], ...] = (
-    (r"zoom(s|ing|ed)? out|pull(s|ing|ed)? (back|out|away)|doll(y|ies) out|moves? (back|away)", {"zoom": -1.0}),
     (
-        r"zoom(s|ing|ed)?( in)?|push(es|ing|ed)? in|doll(y|ies)( in)?|moves? (in|closer)|closer|approach(es|ing)?",
+        r"zoom(s|ing|ed)? out|pull(s|ing|ed)? (back|out|away)|doll(y|ies) out|moves? (back|away)",
+        {"zoom": -1.0},
+    ),
+    (
+        r"zoom(s|ing|ed)?( in)?|push(es|ing|ed)? in|doll(y|ies)( in)?|moves? in|closer|approach(es|ing)?",
         {"zoom": 1.0},
     ),
     (r"(pan|truck|move|slide|drift)(s|es|ning|ing)?( slowly| gently)?( to)?( the)? left", {"pan": -1.0}),
@@ -60,14 +63,29 @@ _CAMERA = ("zoom", "pan", "tilt", "orbit", "handheld")
 
 #: What a photograph cannot be made to do by moving a camera over it.
 _UNABLE: tuple[tuple[str, str], ...] = (
-    (r"(turn|nod|shake|move|tilt)(s|ing)?( \w+)? (head|face)|head (turn|movement|motion)s?", "a head that moves"),
-    (r"smil(e|es|ing)|blink(s|ing)?|wink(s|ing)?|laugh(s|ing)?|cr(y|ies|ying)|frown(s|ing)?", "a changing face"),
+    (
+        r"(turn|nod|shake|move|tilt)(s|ing)?( \w+)? (head|face)|head (turn|movement|motion)s?",
+        "a head that moves",
+    ),
+    (
+        r"smil(e|es|ing)|blink(s|ing)?|wink(s|ing)?|laugh(s|ing)?|cr(y|ies|ying)|frown(s|ing)?",
+        "a changing face",
+    ),
     (r"talk(s|ing)?|speak(s|ing)?|sing(s|ing)?|says?|lip ?sync|whisper(s|ing)?", "speech"),
-    (r"walk(s|ing)?|run(s|ning)?|jump(s|ing)?|danc(e|es|ing)|ride(s)?|riding|fl(y|ies|ying)", "a subject that moves"),
+    (
+        r"walk(s|ing)?|run(s|ning)?|jump(s|ing)?|danc(e|es|ing)|ride(s)?|riding|fl(y|ies|ying)",
+        "a subject that moves",
+    ),
     (r"wav(es|ing) (\w+ )?(hand|arm|at)s?|rais(es|ing)|point(s|ing)|hug(s|ging)?|kiss(es|ing)?", "a gesture"),
     (r"(look|gaze|stare)(s|ing)? (up|down|left|right|at|back|away|into)", "a changing gaze"),
-    (r"transform(s|ing)?|morph(s|ing)?|turn(s|ing)? into|becom(es|ing)|appear(s|ing)?|disappear(s|ing)?", "a change"),
-    (r"explo(de|des|ding|sion)|fire|burn(s|ing)?|smok(e|es|ing)|rain(s|ing)?|snow(s|ing)?", "new fire, smoke or rain"),
+    (
+        r"transform(s|ing)?|morph(s|ing)?|turn(s|ing)? into|becom(es|ing)|appear(s|ing)?|disappear(s|ing)?",
+        "a change",
+    ),
+    (
+        r"explo(de|des|ding|sion)|fire|burn(s|ing)?|smok(e|es|ing)|rain(s|ing)?|snow(s|ing)?",
+        "new fire, smoke or rain",
+    ),
     (r"night|sunset|sunrise|winter|summer|autumn", "another time of day or year"),
 )
 _READ_CHARACTERS = 4_000

@@ -33,8 +33,6 @@ _HOME: Mapping[Subject, Place] = {
     Subject.DOG: Place.BEACH,
     Subject.WOLF: Place.SNOWFIELD,
     Subject.FOX: Place.MEADOW,
-    Subject.CAT: Place.MEADOW,
-    Subject.HORSE: Place.MEADOW,
     Subject.BIRD: Place.SEA,
     Subject.SAILBOAT: Place.SEA,
     Subject.NONE: Place.BEACH,
@@ -121,8 +119,7 @@ def _all(kind: type[T], found: list[_Found]) -> list[T]:
 
 def _first(kind: type[T], found: list[_Found], what: str, notes: list[str]) -> T | None:
     members = _all(kind, found)
-    for other in members[1:]:
-        notes.append(f"{what}: {_say(members[0])} is shown, not {_say(other)} as well")
+    notes.extend(f"{what}: {_say(members[0])} is shown, not {_say(other)} as well" for other in members[1:])
     return members[0] if members else None
 
 
@@ -194,11 +191,13 @@ def _move(subject: Subject, found: list[_Found], notes: list[str]) -> Move:
 def _tell_missing_subject(
     unknown: list[str], found: list[_Found], place: Place, notes: list[str]
 ) -> list[str]:
-    """Name what was probably meant as the subject: the first unknown words, when something was to act."""
+    """Name the likely subject: the first unknown word, where something acts or no place is named."""
     acts = any(isinstance(item.meaning, Action | Unable) for item in found)
-    if not unknown or not acts:
+    placed = any(isinstance(item.meaning, Place) for item in found)
+    if not unknown or (placed and not acts):
         return unknown
     notes.append(
-        f'subject "{unknown[0]}" is not in the engine\'s repertoire; an empty {_PLACE_NAMES[place]} was rendered'
+        f'subject "{unknown[0]}" is not in the engine\'s repertoire; '
+        f"an empty {_PLACE_NAMES[place]} was rendered"
     )
     return unknown[1:]

@@ -14,8 +14,6 @@ class Subject(StrEnum):
     DOG = "dog"
     WOLF = "wolf"
     FOX = "fox"
-    CAT = "cat"
-    HORSE = "horse"
     BIRD = "bird"
     SAILBOAT = "sailboat"
 

@@ -28,7 +28,7 @@ from fairstack_local.scene.shot import (
 )
 from fairstack_local.scene.sky import reflected
 from fairstack_local.scene.textures import Texture, Tile, look_up1, look_up3, tile, with_slopes
-from fairstack_local.scene.vectors import Vec, blend, clamp, dot, smooth, unit
+from fairstack_local.scene.vectors import Vec, blend, clamp, dot, smooth, swing, unit
 from fairstack_local.scene.water import Swell, water_colour, waves
 
 SHORE = 1.30
@@ -37,7 +37,7 @@ _FINE_METRES, _COARSE_METRES, _FOAM_METRES, _PATCH_METRES = 2.3, 13.7, 3.1, 7.3
 
 
 class Sand(NamedTuple):
-    """The textures of a beach: two scales of sand (slopes, then tone), and two of foam (lace, then clumps)."""
+    """The textures of a beach: two scales of sand (slopes, then tone), and foam in laces and in patches."""
 
     fine: Tile
     coarse: Tile
@@ -105,16 +105,18 @@ def _ground(ray: Vec, row: int, column: int, octave: float, shot: Shot, sand: Sa
 
 @inline
 def _shore_line(x: float) -> float:
-    return SHORE + 0.42 * math.sin(x * 0.21) + 0.20 * math.sin(x * 0.53 + 1.3)
+    return SHORE + 0.42 * swing(x * 0.21) + 0.20 * swing(x * 0.53 + 1.3)
 
 
 @inline
-def _swash(x: float, z: float, seconds: float, sand: Sand, octave: float) -> tuple[float, float, float, float]:
+def _swash(
+    x: float, z: float, seconds: float, sand: Sand, octave: float
+) -> tuple[float, float, float, float]:
     """Metres into the water (negative: on sand), film of water, wetness and foam of this place."""
     inland = _shore_line(x) - z
     if inland > 3.2:
         return -inland, 0.0, 0.0, 0.0
-    turn = seconds / _BREAKER_SECONDS + 0.12 * math.sin(x * 0.13 + 0.5) + 0.05 * math.sin(x * 0.41)
+    turn = seconds / _BREAKER_SECONDS + 0.12 * swing(x * 0.13 + 0.5) + 0.05 * swing(x * 0.41)
     turn = turn - math.floor(turn)
     # A quick run up the sand, then a slow retreat.
     run = smooth(0.0, 0.30, turn) * (1.0 - smooth(0.34, 1.0, turn))
@@ -128,7 +130,12 @@ def _swash(x: float, z: float, seconds: float, sand: Sand, octave: float) -> tup
     lace = look_up1(sand.foam, x, z + 0.4 * run, octave, 0)
     patch = look_up1(sand.patches, x * 1.3 + 2.0, z * 1.8, octave, 0)
     edge = smooth(-0.015, 0.02, offshore) * smooth(0.20 + 0.25 * run, 0.02, offshore)
-    web = smooth(0.34, 0.10, lace) * smooth(-0.9, 0.8, patch) * smooth(0.0, 0.15, offshore) * smooth(2.6, 0.3, offshore)
+    web = (
+        smooth(0.34, 0.10, lace)
+        * smooth(-0.9, 0.8, patch)
+        * smooth(0.0, 0.15, offshore)
+        * smooth(2.6, 0.3, offshore)
+    )
     foam = edge * (1.0 - 0.45 * smooth(0.30, 0.5, turn)) * smooth(0.9, 0.25, lace * 0.8) + web * 0.65
     return offshore, film, wet, clamp(foam, 0.0, 0.95)
 
@@ -142,7 +149,16 @@ def _foam_colour(x: float, z: float, shot: Shot) -> Vec:
 
 @inline
 def _sand(
-    ray: Vec, x: float, z: float, octave: float, wet: float, film: float, row: int, column: int, shot: Shot, sand: Sand
+    ray: Vec,
+    x: float,
+    z: float,
+    octave: float,
+    wet: float,
+    film: float,
+    row: int,
+    column: int,
+    shot: Shot,
+    sand: Sand,
 ) -> Vec:
     ax, az, grain = look_up3(sand.fine, x, z, octave - 0.5)
     bx, bz, broad = look_up3(sand.coarse, x, z, octave - 0.5)
@@ -220,11 +236,11 @@ def _breaker(
     """Slope towards the sea, height of the crest (0..1) and foam of the waves that roll in."""
     if offshore > 30.0:
         return 0.0, 0.0, 0.0
-    jitter = 0.55 * math.sin(x * 0.13 + 0.5) + 0.22 * math.sin(x * 0.37 + 2.0)
+    jitter = 0.55 * swing(x * 0.13 + 0.5) + 0.22 * swing(x * 0.37 + 2.0)
     count = (z - SHORE + jitter * 2.2) / _BREAKER_METRES + seconds / _BREAKER_SECONDS
     number = math.floor(count)
     phase = count - number
-    here = 0.55 + 0.45 * math.sin(x * 0.17 + number * 2.4) * math.sin(x * 0.071 + number * 1.1)
+    here = 0.55 + 0.45 * swing(x * 0.17 + number * 2.4) * swing(x * 0.071 + number * 1.1)
     grown = smooth(30.0, 9.0, offshore) * smooth(0.2, 2.2, offshore) * here
     front, back = smooth(0.36, 0.50, phase), smooth(0.86, 0.50, phase)
     steep = 3.8 * front * (1.0 - front) if phase < 0.5 else -1.2 * back * (1.0 - back)
@@ -233,7 +249,9 @@ def _breaker(
     lace = look_up1(sand.foam, x, z / 1.3, octave, 0)
     clumps = look_up1(sand.patches, x * 0.66, z * 0.43 + number * 2.7, octave, 0)
     breaking = smooth(13.0, 4.0, offshore) * here
-    curl = smooth(0.455, 0.50, phase) * smooth(0.62, 0.51, phase) * smooth(0.25, 0.75, breaking + 0.18 * clumps)
+    curl = (
+        smooth(0.455, 0.50, phase) * smooth(0.62, 0.51, phase) * smooth(0.25, 0.75, breaking + 0.18 * clumps)
+    )
     trail = smooth(0.50, 0.54, phase) * smooth(1.0, 0.56, phase) * smooth(0.52, 0.12, lace) * breaking
     spent = smooth(8.0, 1.5, offshore) * smooth(0.32, 0.08, lace) * smooth(-0.5, 1.0, clumps)
     white = curl * smooth(1.2, 0.2, lace) + trail * 0.75 + spent * 0.5

@@ -17,9 +17,10 @@ Point = npt.NDArray[np.float64]
 
 # Columns of a packed body.
 START, AXIS, LENGTH, RADIUS_A, RADIUS_B, SQUASH = 0, 3, 6, 7, 8, 9
-SIDE, BACK, FUR, BLEND, COLOUR, SHARP, GLOSS, OPEN, COLUMNS = 10, 13, 16, 17, 18, 21, 22, 23, 24
+SIDE, BACK, FUR, BLEND, COLOUR, SHARP, GLOSS, OPEN, CARE, COLUMNS = 10, 13, 16, 17, 18, 21, 22, 23, 24, 25
 
 _FAR = 1e9
+_FLAT = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,9 @@ class Capsule:
     blend: float = 0.03
     """How widely it melts into its neighbours, in metres."""
     squash: float = 1.0
-    """How much narrower it is sideways."""
+    """How much narrower it is sideways, or along `flat`."""
+    flat: Point | None = None
+    """The direction in which it is squashed, where that is not sideways."""
     sharp: bool = False
     """Keeps its own colour up to its border: eyes, nose, claws, planks."""
     gloss: float = 0.0
@@ -51,7 +54,8 @@ def pack(capsules: Sequence[Capsule], lateral: Point) -> Packed:
         along = capsule.b - capsule.a
         length = float(np.sqrt(along @ along)) + 1e-6
         axis = along / length
-        side = lateral - axis * (lateral @ axis)
+        thin = lateral if capsule.flat is None else capsule.flat
+        side = thin - axis * (thin @ axis)
         norm = float(np.sqrt(side @ side))
         side = side / norm if norm > 1e-3 else np.array([axis[1], -axis[0], 0.0])
         row[START : START + 3], row[AXIS : AXIS + 3], row[LENGTH] = capsule.a, axis, length
@@ -59,6 +63,8 @@ def pack(capsules: Sequence[Capsule], lateral: Point) -> Packed:
         row[SIDE : SIDE + 3], row[BACK : BACK + 3] = side, np.cross(axis, side)
         row[FUR], row[BLEND], row[COLOUR : COLOUR + 3] = capsule.fur, capsule.blend, capsule.colour
         row[SHARP], row[GLOSS], row[OPEN] = float(capsule.sharp), capsule.gloss, capsule.open
+        # A very flat capsule overstates its distance: march it with care.
+        row[CARE] = 1.0 if capsule.squash < _FLAT else 1.6 / capsule.squash
     return rows
 
 
@@ -99,7 +105,7 @@ def capsule_distance(x: float, y: float, z: float, body: Packed, i: int) -> tupl
     beyond = along - share * length
     wide = side * body[i, 9]
     reach = math.sqrt(beyond * beyond + wide * wide + back * back)
-    return reach - (body[i, 7] + (body[i, 8] - body[i, 7]) * share), along, side, back
+    return (reach - (body[i, 7] + (body[i, 8] - body[i, 7]) * share)) * body[i, 24], along, side, back
 
 
 @inline

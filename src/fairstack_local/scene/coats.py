@@ -84,18 +84,6 @@ _NATURAL: Mapping[Subject, Pelt] = {
         ear=(0.10, 0.05, 0.035),
         tail_tip=(0.80, 0.76, 0.70),
     ),
-    Subject.CAT: Pelt(
-        back=(0.36, 0.25, 0.16),
-        belly=(0.66, 0.58, 0.48),
-        leg=(0.42, 0.31, 0.21),
-        paw=(0.66, 0.60, 0.52),
-        head=(0.38, 0.27, 0.18),
-        muzzle=(0.70, 0.63, 0.54),
-        ear=(0.30, 0.20, 0.13),
-        tail_tip=(0.16, 0.10, 0.07),
-        nose=(0.42, 0.18, 0.16),
-    ),
-    Subject.HORSE: _COATS[Coat.BROWN],
 }
 
 
@@ -104,3 +92,43 @@ def pelt_of(subject: Subject, coat: Coat) -> Pelt:
     if coat is Coat.NATURAL or (subject is Subject.FOX and coat is Coat.RED):
         return _NATURAL.get(subject, _COATS[Coat.WHITE])
     return _COATS[coat]
+
+
+@dataclass(frozen=True, slots=True)
+class Plumage:
+    """Which part of a bird has which colour."""
+
+    body: Vec
+    head: Vec
+    wing: Vec
+    wing_tip: Vec
+    tail: Vec
+    beak: Vec
+
+
+_GULL = Plumage(
+    body=(0.74, 0.74, 0.74),
+    head=(0.78, 0.78, 0.78),
+    wing=(0.40, 0.43, 0.47),
+    wing_tip=(0.05, 0.05, 0.055),
+    tail=(0.74, 0.74, 0.74),
+    beak=(0.72, 0.42, 0.05),
+)
+_EAGLE = Plumage(
+    body=(0.105, 0.060, 0.034),
+    head=(0.24, 0.145, 0.070),
+    wing=(0.115, 0.068, 0.040),
+    wing_tip=(0.040, 0.027, 0.020),
+    tail=(0.16, 0.10, 0.062),
+    beak=(0.50, 0.36, 0.08),
+)
+
+
+def plumage_of(coat: Coat) -> Plumage:
+    """The colours of a bird: a gull by nature, an eagle when brown, else all of one colour."""
+    if coat in (Coat.NATURAL, Coat.WHITE):
+        return _GULL
+    if coat is Coat.BROWN:
+        return _EAGLE
+    pelt = _COATS[coat]
+    return Plumage(pelt.back, pelt.head, pelt.back, pelt.ear, pelt.back, (0.05, 0.045, 0.04))

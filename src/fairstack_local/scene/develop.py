@@ -21,7 +21,7 @@ _CURVE_TOP = 8.0
 
 
 def film_curve() -> Picture:
-    """Display value 0..255 for linear light 0..8, by the square root of light: steep in the dark, soft above."""
+    """Display value 0..255 for linear light 0..8, listed by the square root of light."""
     light = (np.arange(_CURVE_STEPS) / (_CURVE_STEPS - 1)) ** 2 * _CURVE_TOP
     x = light * 0.82
     shown = np.clip((x * (2.51 * x + 0.03)) / (x * (2.43 * x + 0.59) + 0.14), 0.0, 1.0)
@@ -32,7 +32,9 @@ def develop(linear: Picture, out: Frame, curve: Picture, exposure: float, frame:
     """Turn linear light (height, width, 3) into RGB of 8 bits."""
     height, width = linear.shape[:2]
     small = cv2.resize(
-        linear, (max(1, width // _BLOOM_SHRINK), max(1, height // _BLOOM_SHRINK)), interpolation=cv2.INTER_AREA
+        linear,
+        (max(1, width // _BLOOM_SHRINK), max(1, height // _BLOOM_SHRINK)),
+        interpolation=cv2.INTER_AREA,
     )
     bright = np.minimum(np.maximum(small * exposure - 0.9, 0.0), 3.0)
     reach = max(1.0, height / 90.0)
@@ -42,7 +44,14 @@ def develop(linear: Picture, out: Frame, curve: Picture, exposure: float, frame:
 
 @kernel
 def _develop_rows(
-    top: int, bottom: int, linear: Picture, glow: Picture, out: Frame, curve: Picture, exposure: float, frame: int
+    top: int,
+    bottom: int,
+    linear: Picture,
+    glow: Picture,
+    out: Frame,
+    curve: Picture,
+    exposure: float,
+    frame: int,
 ) -> None:
     height, width = linear.shape[0], linear.shape[1]
     for row in range(top, bottom):
@@ -68,4 +77,4 @@ def _between(picture: Picture, y: float, x: float, c: int) -> float:
     t, s = y - iy, x - ix
     upper = picture[iy, ix, c] * (1 - s) + picture[iy, jx, c] * s
     lower = picture[jy, ix, c] * (1 - s) + picture[jy, jx, c] * s
-    return upper * (1 - t) + lower * t
+    return float(upper * (1 - t) + lower * t)

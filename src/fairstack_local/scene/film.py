@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +15,7 @@ from fairstack_local.scene.body import Packed, mirrored_in_ground
 from fairstack_local.scene.camera import Eye, eye_at, view_angles
 from fairstack_local.scene.cast import Cast, cast_of
 from fairstack_local.scene.develop import Frame, develop, film_curve
+from fairstack_local.scene.falling import falling_in
 from fairstack_local.scene.grounds import Ground, ground_of
 from fairstack_local.scene.light import light_of
 from fairstack_local.scene.noise import tiling_volume
@@ -52,16 +51,17 @@ class Studio:
         self._plan, self._seconds = plan, duration_seconds
         self._bands = Bands()
         self._angles = view_angles(width, height)
-        self._cast: Cast = cast_of(plan, seed)
+        small = seed % 100_003
+        self._ground: Ground = ground_of(plan.place, small)
+        self._cast: Cast = cast_of(plan, self._ground)
         facing = self._cast.framing.azimuth
         self._light = light_of(plan.hour, plan.weather, facing)
         pixel = 2.0 * self._angles[1] / height * _SKY_PIXEL
-        small = seed % 100_003
         self._backdrop = bake_backdrop(
             self._light, RIDGES[plan.place], facing, self._angles, pixel, small, self._bands
         )
-        self._ground: Ground = ground_of(plan.place, small)
         self._grain = tiling_volume(_GRAIN_CELLS, seed)
+        self._falling = falling_in(plan.weather, seed)
         self._curve = film_curve()
         self._linear = np.zeros((height, width, 3), np.float32)
         self._body = np.zeros((height, width, 5), np.float32)
@@ -77,6 +77,8 @@ class Studio:
         eye = eye_at(self._cast.framing, self._plan.move, share, self._cast.followed(place), self._angles)
         shot = self._shot(body, eye, seconds)
         self._ground.draw(self._linear, shot, self._bands)
+        if self._falling is not None:
+            self._falling.draw(self._linear, self._light, seconds)
         develop(self._linear, self._frame, self._curve, self._light.exposure, frame, self._bands)
         return self._frame
 

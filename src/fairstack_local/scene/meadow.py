@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -21,8 +20,8 @@ from fairstack_local.scene.shot import (
     put,
     through_air,
 )
-from fairstack_local.scene.textures import Tile, look_up1, look_up3, tile
-from fairstack_local.scene.vectors import Vec, blend, clamp, smooth
+from fairstack_local.scene.textures import Texture, Tile, look_up1, look_up3, tile
+from fairstack_local.scene.vectors import Vec, blend, clamp, smooth, swing
 
 _BLADE_METRES, _PATCH_METRES = 1.9, 23.0
 _STEPS = 22
@@ -57,7 +56,7 @@ def bake_grass(seed: int, tallest: float) -> Grass:
     return Grass(tile(blades.astype(np.float32), _BLADE_METRES), tile(patches, _PATCH_METRES), tallest)
 
 
-def _sow(height: np.ndarray, hue: np.ndarray, random: np.random.Generator) -> None:  # type: ignore[type-arg]
+def _sow(height: Texture, hue: Texture, random: np.random.Generator) -> None:
     """One blade as a short ridge of the height map, as broad as a blade and leaning somewhere."""
     size = height.shape[0]
     x, y = random.integers(0, size, 2)
@@ -89,7 +88,7 @@ def draw_meadow(top: int, bottom: int, picture: Picture, shot: Shot, grass: Gras
 @inline
 def _wind(x: float, z: float, seconds: float) -> float:
     """How far the tips are blown aside here, in shares of their height: gusts that cross the field."""
-    return 0.55 * math.sin(x * 0.9 + z * 0.5 - seconds * 2.6) + 0.3 * math.sin(x * 2.3 - z * 1.1 - seconds * 4.1)
+    return 0.55 * swing(x * 0.9 + z * 0.5 - seconds * 2.6) + 0.3 * swing(x * 2.3 - z * 1.1 - seconds * 4.1)
 
 
 @inline

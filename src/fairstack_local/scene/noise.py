@@ -70,7 +70,7 @@ def fill_fractal(out: Texture, cells: int, octaves: int, seed: int) -> None:
 
 @kernel
 def fill_cells(out: Texture, cells: int, seed: int) -> None:
-    """Fill a square picture with tiling cell noise: the distance to the second nearest point less the nearest."""
+    """Fill a square picture with tiling cell noise: distance to the second nearest point less the nearest."""
     size = out.shape[0]
     for row in range(size):
         for column in range(size):
@@ -94,8 +94,8 @@ def tiling_fractal(size: int, cells: int, octaves: int, seed: int) -> Texture:
     """A tiling square of fractal noise, mean removed and scaled to a deviation of 1."""
     out = np.empty((size, size), np.float32)
     fill_fractal(out, cells, octaves, seed)
-    spread: float = float(out.std())
-    return ((out - out.mean()) / (spread + 1e-6)).astype(np.float32)
+    centred = out - np.float32(out.mean())
+    return np.asarray(centred / np.float32(out.std() + 1e-6), np.float32)
 
 
 def tiling_cells(size: int, cells: int, seed: int) -> Texture:
@@ -107,8 +107,8 @@ def tiling_cells(size: int, cells: int, seed: int) -> Texture:
 
 def tiling_volume(size: int, seed: int) -> Texture:
     """A tiling cube of soft random grain in 0..1: white noise, slightly blurred, made uniform by rank."""
-    grain = np.random.default_rng(seed).random((size, size, size))
+    grain: npt.NDArray[np.float64] = np.random.default_rng(seed).random((size, size, size))
     for axis in range(3):
         grain = 0.5 * grain + 0.25 * (np.roll(grain, 1, axis) + np.roll(grain, -1, axis))
-    ranks = grain.ravel().argsort().argsort().reshape(grain.shape)
-    return (ranks / (grain.size - 1)).astype(np.float32)
+    ranks: npt.NDArray[np.int64] = np.argsort(np.argsort(grain, axis=None)).reshape((size, size, size))
+    return np.asarray(np.divide(ranks, size**3 - 1), np.float32)

@@ -33,14 +33,14 @@ class Sea:
         slope = np.fft.ifft2(waves * self._slopes)
         return np.stack((slope.real, slope.imag, height), axis=2).astype(np.float32)
 
-
     def height(self, x: float, z: float, seconds: float) -> float:
         """How high the water stands at one place in metres."""
         turn = np.exp(1j * self._frequency * seconds)
         waves = self._spectrum * turn + self._mirrored * np.conj(turn)
         k = 2.0 * math.pi * np.fft.fftfreq(_CELLS, self.metres / _CELLS)
         column, row = np.exp(1j * k * x), np.exp(1j * k * z)
-        return float((row @ waves @ column).real) / waves.size
+        total: complex = row @ waves @ column
+        return float(total.real / waves.size)
 
 
 def calm_to_rough_sea(metres: float, wind: float, heading: float, steepness: float, seed: int) -> Sea:

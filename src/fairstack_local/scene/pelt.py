@@ -24,14 +24,14 @@ _COAT_DEPTH = 0.45
 _KIN_REACH = 0.10
 _STRANDS_PER_METRE = 270.0
 _STRAND_STRETCH = 0.11
-_HELD_OFF = 0.06
+_HELD_OFF = 0.035
 
 
 class Tiles(NamedTuple):
     """Which capsules may be seen in each square of the layer, and how far away they lie."""
 
     near: npt.NDArray[np.int16]
-    count: npt.NDArray[np.int16]
+    counts: npt.NDArray[np.int16]
     first_row: int
     first_column: int
     closest: npt.NDArray[np.float32]
@@ -40,7 +40,7 @@ class Tiles(NamedTuple):
 
 
 def draw_body(layer: Layer, body: Packed, eye: Eye, light: Light, grain: Texture, bands: Bands) -> None:
-    """Draw the body over a cleared layer (height, width, 5): premultiplied RGBA, and distance where covered."""
+    """Draw the body on a cleared layer (height, width, 5): premultiplied RGBA, and distance where covered."""
     layer[...] = 0.0
     if len(body) == 0:
         return
@@ -59,11 +59,13 @@ def _tiles(layer: Layer, body: Packed, eye: Eye) -> Tiles:
     y = (1.0 - (offset @ np.array(eye.up)) / safe / eye.half_height) * 0.5 * height
     reach = (radii + _HELD_OFF) / np.maximum(safe - radii, 0.15) / eye.half_height * 0.5 * height * 1.12 + 2.0
     half = len(body)
-    left, right = np.minimum(x[:half] - reach[:half], x[half:] - reach[half:]), np.maximum(
-        x[:half] + reach[:half], x[half:] + reach[half:]
+    left, right = (
+        np.minimum(x[:half] - reach[:half], x[half:] - reach[half:]),
+        np.maximum(x[:half] + reach[:half], x[half:] + reach[half:]),
     )
-    top, bottom = np.minimum(y[:half] - reach[:half], y[half:] - reach[half:]), np.maximum(
-        y[:half] + reach[:half], y[half:] + reach[half:]
+    top, bottom = (
+        np.minimum(y[:half] - reach[:half], y[half:] - reach[half:]),
+        np.maximum(y[:half] + reach[:half], y[half:] + reach[half:]),
     )
     first_row, last_row = (int(np.clip(v, 0, height)) // _TILE for v in (top.min(), bottom.max() + _TILE - 1))
     first_column, last_column = (
@@ -72,10 +74,9 @@ def _tiles(layer: Layer, body: Packed, eye: Eye) -> Tiles:
     rows = (first_row + np.arange(max(0, last_row - first_row + 1))) * _TILE
     columns = (first_column + np.arange(max(0, last_column - first_column + 1))) * _TILE
     rows, columns = rows[rows < height], columns[columns < width]
-    seen = (
-        ((left < columns[:, None] + _TILE) & (right > columns[:, None]))[None]
-        & ((top < rows[:, None] + _TILE) & (bottom > rows[:, None]))[:, None]
-    )
+    seen = ((left < columns[:, None] + _TILE) & (right > columns[:, None]))[None] & (
+        (top < rows[:, None] + _TILE) & (bottom > rows[:, None])
+    )[:, None]
     order = np.argsort(~seen, axis=2, kind="stable").astype(np.int16)
     nearest = np.minimum((depth - radii)[:half], (depth - radii)[half:]) - 0.01
     closest = np.where(seen, nearest, np.inf).min(axis=2, initial=np.inf)
@@ -97,7 +98,7 @@ def _draw_tiles(
     relatives = np.empty(body.shape[0], np.int16)
     for tile_row in range(top, bottom):
         for tile_column in range(tiles.near.shape[1]):
-            count = tiles.count[tile_row, tile_column]
+            count = tiles.counts[tile_row, tile_column]
             if count == 0:
                 continue
             near = tiles.near[tile_row, tile_column]
@@ -107,7 +108,20 @@ def _draw_tiles(
             for row in range(row0, min(row0 + _TILE, height)):
                 for column in range(column0, min(column0 + _TILE, width)):
                     ray = ray_through(eye, column + 0.5, row + 0.5, width, height)
-                    _draw_pixel(layer[row, column], ray, body, eye, light, grain, near, count, first, tiles.farthest, height, relatives)
+                    _draw_pixel(
+                        layer[row, column],
+                        ray,
+                        body,
+                        eye,
+                        light,
+                        grain,
+                        near,
+                        count,
+                        first,
+                        tiles.farthest,
+                        height,
+                        relatives,
+                    )
 
 
 @inline
@@ -126,22 +140,28 @@ def _draw_pixel(
     relatives: npt.NDArray[np.int16],
 ) -> None:
     pixel_angle = 2.0 * eye.half_height / height
-    far, miss, missed_at = first, 1.0, 0.0
+    far, miss, missed_at, missed_fur = first, 1.0, 0.0, 0.0
     for _ in range(_MARCH_STEPS):
-        x, y, z = eye.position[0] + ray[0] * far, eye.position[1] + ray[1] * far, eye.position[2] + ray[2] * far
+        x, y, z = (
+            eye.position[0] + ray[0] * far,
+            eye.position[1] + ray[1] * far,
+            eye.position[2] + ray[2] * far,
+        )
         distance, fur, _nearest = skin(x, y, z, body, near, count)
         gap = distance - fur
         if gap < far * pixel_angle * 0.4:
             break
         if gap < miss * far * pixel_angle:
-            miss, missed_at = gap / (far * pixel_angle), far
+            miss, missed_at, missed_fur = gap / (far * pixel_angle), far, fur
         far += gap * 0.85
         if far > farthest:
             break
     if far <= farthest:
         _draw_coat(pixel, ray, far, body, eye, light, grain, near, count, pixel_angle, relatives)
-    if missed_at > 0.0 and pixel[3] < 0.9:
-        _draw_outline(pixel, ray, missed_at, 1.0 - miss, body, eye, light, near, count)
+    # Long hair frays by itself; what is sleek needs its edge softened.
+    sleek = 1.0 - smooth(1.0, 3.0, missed_fur / (max(missed_at, 0.1) * pixel_angle))
+    if missed_at > 0.0 and sleek > 0.02 and pixel[3] < 0.9:
+        _draw_outline(pixel, ray, missed_at, (1.0 - miss) * sleek, body, eye, light, near, count)
 
 
 @inline
@@ -188,7 +208,11 @@ def _draw_coat(
     first, second, share2, kin = 0, 0, 0.0, 0
     start = far
     for step in range(_HAIR_STEPS):
-        x, y, z = eye.position[0] + ray[0] * far, eye.position[1] + ray[1] * far, eye.position[2] + ray[2] * far
+        x, y, z = (
+            eye.position[0] + ray[0] * far,
+            eye.position[1] + ray[1] * far,
+            eye.position[2] + ray[2] * far,
+        )
         if not inside:
             distance, fur, nearest = skin(x, y, z, body, near, count)
             if distance > fur + 0.003:
@@ -204,10 +228,10 @@ def _draw_coat(
         distance, fur, nearest = skin(x, y, z, body, relatives, kin)
         inside = distance < fur + 0.004
         depth = 1.0 - clamp(distance / (fur + 1e-5), 0.0, 1.0)
-        strand = _strand(x, y, z, body, first, grain, fur)
-        if share2 > 0.06:
+        strand = 0.6 if body[first, 21] > 0.5 else _strand(x, y, z, body, first, grain, fur)
+        if share2 > 0.12 and body[first, 21] < 0.5:
             strand += (_strand(x, y, z, body, second, grain, fur) - strand) * share2
-        share = smooth(-0.06, 0.30, depth * 1.12 - strand) * 0.9
+        share = smooth(0.0, 0.16, 0.34 + 0.66 * (1.0 - strand) ** 1.5 - (1.0 - depth)) * 0.9
         if distance < far * pixel_angle * 0.5 + 0.0004 or (inside and step == _HAIR_STEPS - 1):
             share = 1.0
         shade = (0.50 + 0.75 * strand) * (1.05 - 0.35 * depth) * share * clear
@@ -215,7 +239,7 @@ def _draw_coat(
         clear *= 1.0 - share
         if clear < 0.03:
             break
-        far += max(distance * 0.34, fur * 0.13 + far * pixel_angle * 0.35) * (1.0 + 0.10 * step)
+        far += max(distance * 0.38, fur * 0.17 + far * pixel_angle * 0.4) * (1.0 + 0.12 * step)
     if clear < 0.03:
         whole = 1.0 / (1.0 - clear)
         r, g, b, clear = r * whole, g * whole, b * whole, 0.0
@@ -282,7 +306,7 @@ def _grain(grain: Texture, x: float, y: float, z: float) -> float:
     far = (grain[jz, iy, ix] * (1 - u) + grain[jz, iy, jx] * u) * (1 - v) + (
         grain[jz, jy, ix] * (1 - u) + grain[jz, jy, jx] * u
     ) * v
-    return near * (1 - w) + far * w
+    return float(near * (1 - w) + far * w)
 
 
 @inline
@@ -308,14 +332,13 @@ def _surface(
         nx += (body[i, 3] * lean + body[i, 10] * wide + body[i, 13] * back) * scale
         ny += (body[i, 4] * lean + body[i, 11] * wide + body[i, 14] * back) * scale
         nz += (body[i, 5] * lean + body[i, 12] * wide + body[i, 15] * back) * scale
-        colour = math.exp(-above * 150.0) * (1.0 if body[i, 21] < 0.5 or i == nearest else 0.0)
+        keen = 2500.0 if body[i, 21] > 0.5 or body[nearest, 21] > 0.5 else 150.0
+        colour = math.exp(-above * keen)
         r += body[i, 18] * colour
         g += body[i, 19] * colour
         b += body[i, 20] * colour
         tint += colour
         whole += weight
-    if body[nearest, 21] > 0.5:
-        r, g, b, tint = body[nearest, 18], body[nearest, 19], body[nearest, 20], 1.0
     size = math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9
     return (nx / size, ny / size, nz / size), (r / tint, g / tint, b / tint)
 
@@ -363,7 +386,7 @@ def _lit_coat(
 def _lit_channel(
     c: int, colour: float, light: Light, open_sky: float, up: float, direct: float, edge: float, shine: float
 ) -> float:
-    soft = (light.ambient[c] * (0.06 + 1.12 * up ** 1.4) + light.bounce[c] * (1.0 - up)) * open_sky
+    soft: float = (light.ambient[c] * (0.06 + 1.12 * up**1.4) + light.bounce[c] * (1.0 - up)) * open_sky
     # Light that comes through the hair at the outline takes on most of the hair's colour.
     glow = light.sun_colour[c] * edge * (0.25 + 0.75 * colour)
     return colour * (soft * 1.5 + light.sun_colour[c] * direct) + glow + shine * light.ambient[c] * 2.0

@@ -45,13 +45,21 @@ def bake_dunes(seed: int) -> Plain:
     x = np.arange(512) / 512.0
     warp = tiling_fractal(512, 4, 4, seed + 2) * 0.020
     across = 2.0 * np.pi * (26.0 * x[None, :] + 9.0 * x[:, None] + 26.0 * warp)
-    ripples = (0.012 * np.maximum(np.sin(across), -0.6) * (1.0 + 0.35 * tiling_fractal(512, 5, 3, seed + 3))).astype(
-        np.float32
-    )
+    ripples = (
+        0.012 * np.maximum(np.sin(across), -0.6) * (1.0 + 0.35 * tiling_fractal(512, 5, 3, seed + 3))
+    ).astype(np.float32)
     return Plain(
-        _ground_tile(tiling_fractal(512, 90, 3, seed) * 0.0006, tiling_fractal(512, 60, 3, seed + 1) * 0.05, _FINE_METRES),
+        _ground_tile(
+            tiling_fractal(512, 90, 3, seed) * 0.0006,
+            tiling_fractal(512, 60, 3, seed + 1) * 0.05,
+            _FINE_METRES,
+        ),
         _ground_tile(ripples, ripples * 6.0, _RIPPLE_METRES),
-        _ground_tile(tiling_fractal(512, 5, 3, seed + 5) * 0.34, tiling_fractal(512, 6, 5, seed + 6) * 0.06, _DRIFT_METRES),
+        _ground_tile(
+            tiling_fractal(512, 5, 3, seed + 5) * 0.34,
+            tiling_fractal(512, 6, 5, seed + 6) * 0.06,
+            _DRIFT_METRES,
+        ),
         (0.66, 0.43, 0.235),
         (0.92, 0.88, 0.95),
         0.0,
@@ -61,11 +69,15 @@ def bake_dunes(seed: int) -> Plain:
 def bake_snow(seed: int) -> Plain:
     """A snow field: soft drifts, a crust of small crystals that glint."""
     crust = tiling_fractal(512, 40, 4, seed) * 0.0012
-    small = tiling_fractal(512, 7, 5, seed + 3) * 0.018
+    small = tiling_fractal(512, 6, 4, seed + 3) * 0.012
     return Plain(
         _ground_tile(crust, tiling_fractal(512, 60, 3, seed + 1) * 0.02, _FINE_METRES),
         _ground_tile(small, tiling_fractal(512, 8, 4, seed + 4) * 0.02, _RIPPLE_METRES),
-        _ground_tile(tiling_fractal(512, 6, 4, seed + 5) * 0.22, tiling_fractal(512, 5, 4, seed + 6) * 0.02, _DRIFT_METRES),
+        _ground_tile(
+            tiling_fractal(512, 6, 3, seed + 5) * 0.12,
+            tiling_fractal(512, 5, 4, seed + 6) * 0.02,
+            _DRIFT_METRES,
+        ),
         (0.60, 0.625, 0.67),
         (0.80, 0.93, 1.14),
         1.0,
@@ -119,14 +131,18 @@ def _ground(ray: Vec, octave: float, shot: Shot, plain: Plain) -> Vec:
     if plain.sparkle > 0.0 and distance < 14.0:
         glint = _glint(x, z, distance, shot) * plain.sparkle * sun
         tone_of = shot.light.sun_colour
-        colour = (colour[0] + tone_of[0] * glint, colour[1] + tone_of[1] * glint, colour[2] + tone_of[2] * glint)
+        colour = (
+            colour[0] + tone_of[0] * glint,
+            colour[1] + tone_of[1] * glint,
+            colour[2] + tone_of[2] * glint,
+        )
     return through_air(colour, ray, distance, shot)
 
 
 @inline
 def _glint(x: float, z: float, distance: float, shot: Shot) -> float:
     """Crystals that mirror the sun from where the camera stands now."""
-    ix, iz = int(math.floor(x * 70.0)), int(math.floor(z * 70.0))
+    ix, iz = math.floor(x * 70.0), math.floor(z * 70.0)
     luck = lattice(ix, iz, 7)
     if luck < 0.988:
         return 0.0

@@ -1,4 +1,4 @@
-"""Four-legged animals: a build in metres, a coat, a gait, and the pose that follows from them.
+"""Four-legged animals: the pose that follows from a build, a coat, a gait and the time.
 
 The body runs towards +x with the ground at y = 0. During its stance a foot moves back exactly as fast as the
 body moves on, so that it stands still on the ground.
@@ -7,119 +7,15 @@ body moves on, so that it stands still on the ground.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from fairstack_local.scene.body import Capsule, Point
 from fairstack_local.scene.coats import Pelt
+from fairstack_local.scene.gaits import STANCE, Build, Gait, scale_of
 from fairstack_local.scene.vectors import Vec
 
-
-@dataclass(frozen=True, slots=True)
-class Build:
-    """The measures of an animal, in metres."""
-
-    withers: float
-    trunk: float
-    """From shoulder joint to hip joint."""
-    chest: float
-    waist: float
-    rump: float
-    girth_squash: float
-    neck: float
-    neck_lift: float
-    """Angle of the neck above the horizontal at the run, in radians."""
-    neck_radius: float
-    skull: float
-    muzzle: float
-    muzzle_radius: float
-    ear: float
-    ears_hang: bool
-    fore: tuple[float, float, float]
-    """Upper arm, forearm, pastern."""
-    hind: tuple[float, float, float]
-    """Thigh, shank, metatarsus."""
-    leg_radius: float
-    thigh_radius: float
-    paw: float
-    tail: float
-    tail_radius: float
-    tail_lift: float
-    """Angle of the tail above the horizontal, in radians."""
-    tail_curl: float
-    """How much each joint of the tail bends down (positive) or up, in radians."""
-    tail_fur: float
-    fur: float
-    feathers: float
-    """Length of the long hair on tail, chest and legs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gait:
-    """A cycle of footfalls. Phases are shares of the cycle at which each foot comes down."""
-
-    cycle_seconds: float
-    duty: float
-    """The share of the cycle that a foot stays down."""
-    hind_phases: tuple[float, float]
-    fore_phases: tuple[float, float]
-    hind_reach: tuple[float, float]
-    """How far before and behind the hip the hind foot stands, in metres for withers of 0.58."""
-    fore_reach: tuple[float, float]
-    lift: float
-    bob: float
-    flex: float
-    pitch: float
-
-
-GALLOP = Gait(
-    cycle_seconds=0.44,
-    duty=0.25,
-    hind_phases=(0.00, 0.10),
-    fore_phases=(0.44, 0.56),
-    hind_reach=(0.30, -0.24),
-    fore_reach=(0.29, -0.25),
-    lift=0.17,
-    bob=0.028,
-    flex=1.0,
-    pitch=0.085,
-)
-WALK = Gait(
-    cycle_seconds=0.92,
-    duty=0.62,
-    hind_phases=(0.00, 0.50),
-    fore_phases=(0.24, 0.74),
-    hind_reach=(0.19, -0.17),
-    fore_reach=(0.18, -0.18),
-    lift=0.075,
-    bob=0.006,
-    flex=0.10,
-    pitch=0.008,
-)
-STANCE = Gait(
-    cycle_seconds=3.2,
-    duty=1.0,
-    hind_phases=(0.0, 0.0),
-    fore_phases=(0.0, 0.0),
-    hind_reach=(0.02, 0.02),
-    fore_reach=(0.02, 0.02),
-    lift=0.0,
-    bob=0.002,
-    flex=0.0,
-    pitch=0.0,
-)
-_MEASURED_WITHERS = 0.58
 _TAIL_JOINTS = 7
-
-
-def speed_of(build: Build, gait: Gait) -> float:
-    """How fast this animal moves in this gait, in metres per second: what its feet need to stand still."""
-    return _scale(build) * (gait.fore_reach[0] - gait.fore_reach[1]) / (gait.duty * gait.cycle_seconds)
-
-
-def _scale(build: Build) -> float:
-    return build.withers / _MEASURED_WITHERS
 
 
 def pose(build: Build, pelt: Pelt, gait: Gait, seconds: float) -> list[Capsule]:
@@ -133,7 +29,7 @@ class _Posing:
 
     def __init__(self, build: Build, pelt: Pelt, gait: Gait, cycle: float, seconds: float) -> None:
         self.build, self.pelt, self.gait, self.cycle, self.seconds = build, pelt, gait, cycle, seconds
-        self.scale = _scale(build)
+        self.scale = scale_of(build)
         bob = gait.bob * self.scale * math.cos(4 * math.pi * (cycle - 0.90))
         pitch = gait.pitch * math.cos(2 * math.pi * (cycle - 0.20))
         self.arch = -gait.flex * math.cos(2 * math.pi * (cycle - 0.40))
@@ -173,7 +69,12 @@ class _Posing:
         keel = chest + _at(0.07 * h, -0.11 * h)
         self._add(keel, ribs + _at(0, -0.115 * h), b.chest * 0.62, b.chest * 0.55, p.belly, **below)
         self._add(
-            ribs + _at(0, -0.10 * h), loin + _at(0, -0.03 * h), b.chest * 0.58, b.waist * 0.75, p.belly, **below
+            ribs + _at(0, -0.10 * h),
+            loin + _at(0, -0.03 * h),
+            b.chest * 0.58,
+            b.waist * 0.75,
+            p.belly,
+            **below,
         )
         self.chest, self.rump = chest, rump
 
@@ -185,7 +86,14 @@ class _Posing:
         root = self.chest + _at(0.06 * h, 0.05 * h)
         head = root + _turned(b.neck, lift)
         self._add(
-            root, head, b.neck_radius * 1.25, b.neck_radius, p.back, fur=b.fur * 1.3, blend=0.15 * h, squash=1.12
+            root,
+            head,
+            b.neck_radius * 1.25,
+            b.neck_radius,
+            p.back,
+            fur=b.fur * 1.3,
+            blend=0.15 * h,
+            squash=1.12,
         )
         ruff = self.chest + _at(0.10 * h, -0.07 * h)
         self._add(
@@ -205,7 +113,9 @@ class _Posing:
         b, p, r = self.build, self.pelt, self.build.skull
         ahead, up = _turned(1.0, self.look), _turned(1.0, self.look + math.pi / 2)
         short = b.fur * 0.45
-        self._add(head - ahead * r * 0.25, head + ahead * r * 0.30, r, r * 0.93, p.head, fur=short, blend=0.05)
+        self._add(
+            head - ahead * r * 0.25, head + ahead * r * 0.30, r, r * 0.93, p.head, fur=short, blend=0.05
+        )
         brow = head + ahead * r * 0.62 - up * r * 0.18
         nose = head + ahead * (r * 0.85 + b.muzzle) - up * r * 0.42
         m = b.muzzle_radius
@@ -270,7 +180,11 @@ class _Posing:
             root = head - ahead * r * 0.22 + up * r * 0.52 + _sideways(side * r * 0.70)
             bend = root - ahead * r * 0.28 - up * r * 0.05 + _sideways(side * r * 0.34)
             sway = -1.10 + 0.62 * flap
-            tip = bend + _turned(b.ear, math.pi + self.look - sway - 0.35) + _sideways(side * r * (0.10 + 0.25 * flap))
+            tip = (
+                bend
+                + _turned(b.ear, math.pi + self.look - sway - 0.35)
+                + _sideways(side * r * (0.10 + 0.25 * flap))
+            )
             self._add(root, bend, r * 0.34, r * 0.38, p.ear, fur=b.fur * 0.6, blend=0.02)
             self._add(bend, tip, r * 0.38, r * 0.33, p.ear, fur=b.fur * 0.9, blend=0.025, squash=1.9)
             return
@@ -293,7 +207,11 @@ class _Posing:
 
     def _brush(self, share: float) -> float:
         """The tail's radius: thin at the root, full past the middle, pointed at the tip."""
-        return self.build.tail_radius * (0.75 + 1.1 * math.sin(math.pi * share**1.2) ** 1.2) * (1.0 - 0.78 * share**3)
+        return (
+            self.build.tail_radius
+            * float(0.75 + 1.1 * math.sin(math.pi * share**1.2) ** 1.2)
+            * (1.0 - 0.78 * share**3)
+        )
 
     def _foot(self, phase: float, reach: tuple[float, float]) -> tuple[float, float, float]:
         """Where a foot is from its joint: forward, above ground, and how far it has swung (0: it stands)."""
@@ -317,17 +235,50 @@ class _Posing:
         stance = x / (0.27 * self.scale + 1e-6)
         lean = -0.50 - 0.28 * stance
         if swing > 0.0:
-            lean += 1.25 * math.sin(math.pi * swing) ** 1.5 * (1 - 0.45 * swing) * min(1.0, self.gait.lift / 0.12)
+            lean += (
+                1.25 * math.sin(math.pi * swing) ** 1.5 * (1 - 0.45 * swing) * min(1.0, self.gait.lift / 0.12)
+            )
         heel = paw + _turned(b.hind[2], math.pi / 2 - lean)
         knee, heel = _bend(hip, heel, b.hind[0], b.hind[1], forward=True)
         paw = heel - _turned(b.hind[2], math.pi / 2 - lean)
         if swing == 0.0:
             paw[1] = b.paw * 0.92
-        hip, knee, heel, paw = (_aside(joint, side * s) for joint, s in zip((hip, knee, heel, paw), (1, 1.12, 1.0, 0.95), strict=True))
+        hip, knee, heel, paw = (
+            _aside(joint, side * s)
+            for joint, s in zip((hip, knee, heel, paw), (1, 1.12, 1.0, 0.95), strict=True)
+        )
         feather = b.fur + (b.feathers - b.fur) * 0.45
-        self._add(hip + _at(-0.01 * h, 0.05 * h), knee, b.thigh_radius * 1.12, b.leg_radius * 1.55, p.back, fur=feather, blend=0.11 * h, squash=1.45, open=_open(side))
-        self._add(knee, heel, b.leg_radius * 1.55, b.leg_radius * 0.92, p.leg, fur=b.fur * 0.9, blend=0.05 * h, open=_open(side))
-        self._add(heel, paw, b.leg_radius * 0.92, b.leg_radius * 0.86, p.leg, fur=b.fur * 0.5, blend=0.035 * h, open=_open(side))
+        self._add(
+            hip + _at(-0.01 * h, 0.05 * h),
+            knee,
+            b.thigh_radius * 1.12,
+            b.leg_radius * 1.55,
+            p.back,
+            fur=feather,
+            blend=0.11 * h,
+            squash=1.45,
+            open=_open(side),
+        )
+        self._add(
+            knee,
+            heel,
+            b.leg_radius * 1.55,
+            b.leg_radius * 0.92,
+            p.leg,
+            fur=b.fur * 0.9,
+            blend=0.05 * h,
+            open=_open(side),
+        )
+        self._add(
+            heel,
+            paw,
+            b.leg_radius * 0.92,
+            b.leg_radius * 0.86,
+            p.leg,
+            fur=b.fur * 0.5,
+            blend=0.035 * h,
+            open=_open(side),
+        )
         self._paw(paw, swing, side)
 
     def _fore_leg(self, side: float, phase: float) -> None:
@@ -339,23 +290,65 @@ class _Posing:
         stance = x / (0.27 * self.scale + 1e-6)
         lean = 0.10 - 0.42 * stance
         if swing > 0.0:
-            lean += 1.75 * math.sin(math.pi * swing) ** 1.4 * (1 - 0.55 * swing) * min(1.0, self.gait.lift / 0.12)
+            lean += (
+                1.75 * math.sin(math.pi * swing) ** 1.4 * (1 - 0.55 * swing) * min(1.0, self.gait.lift / 0.12)
+            )
         wrist = paw + _turned(b.fore[2], math.pi / 2 - lean)
         elbow, wrist = _bend(joint, wrist, b.fore[0], b.fore[1], forward=False)
         paw = wrist - _turned(b.fore[2], math.pi / 2 - lean)
         if swing == 0.0:
             paw[1] = b.paw * 0.92
-        joint, elbow, wrist, paw = (_aside(j, side * s) for j, s in zip((joint, elbow, wrist, paw), (1, 1.05, 0.95, 0.9), strict=True))
-        self._add(joint + _at(-0.04 * h, 0.10 * h), elbow, b.thigh_radius * 0.86, b.leg_radius * 1.45, p.back, fur=b.fur, blend=0.10 * h, squash=1.5, open=_open(side))
-        self._add(elbow, wrist, b.leg_radius * 1.38, b.leg_radius * 0.98, p.leg, fur=b.fur + (b.feathers - b.fur) * 0.30, blend=0.05 * h, open=_open(side))
-        self._add(wrist, paw, b.leg_radius * 0.98, b.leg_radius * 0.90, p.leg, fur=b.fur * 0.5, blend=0.035 * h, open=_open(side))
+        joint, elbow, wrist, paw = (
+            _aside(j, side * s) for j, s in zip((joint, elbow, wrist, paw), (1, 1.05, 0.95, 0.9), strict=True)
+        )
+        self._add(
+            joint + _at(-0.04 * h, 0.10 * h),
+            elbow,
+            b.thigh_radius * 0.86,
+            b.leg_radius * 1.45,
+            p.back,
+            fur=b.fur,
+            blend=0.10 * h,
+            squash=1.5,
+            open=_open(side),
+        )
+        self._add(
+            elbow,
+            wrist,
+            b.leg_radius * 1.38,
+            b.leg_radius * 0.98,
+            p.leg,
+            fur=b.fur + (b.feathers - b.fur) * 0.30,
+            blend=0.05 * h,
+            open=_open(side),
+        )
+        self._add(
+            wrist,
+            paw,
+            b.leg_radius * 0.98,
+            b.leg_radius * 0.90,
+            p.leg,
+            fur=b.fur * 0.5,
+            blend=0.035 * h,
+            open=_open(side),
+        )
         self._paw(paw, swing, side)
 
     def _paw(self, paw: Point, swing: float, side: float) -> None:
         b, p = self.build, self.pelt
         droop = -1.15 * math.sin(math.pi * swing) * min(1.0, self.gait.lift / 0.12)
         toes = paw + _turned(b.paw * 1.25, droop) + _at(0, -0.05 * b.paw)
-        self._add(paw, toes, b.paw * 1.0, b.paw * 0.92, p.paw, fur=b.fur * 0.35, blend=0.03, squash=0.92, open=_open(side))
+        self._add(
+            paw,
+            toes,
+            b.paw * 1.0,
+            b.paw * 0.92,
+            p.paw,
+            fur=b.fur * 0.35,
+            blend=0.03,
+            squash=0.92,
+            open=_open(side),
+        )
 
 
 def _at(x: float, y: float) -> Point:

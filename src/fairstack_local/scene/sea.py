@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from fairstack_local.kernels import inline, kernel
 from fairstack_local.scene.camera import ray_through
 from fairstack_local.scene.shot import (

@@ -6,7 +6,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from fairstack_local.kernels import Bands, inline, kernel
 from fairstack_local.scene.body import Packed, bounds
@@ -19,7 +18,7 @@ _ROWS, _COLUMNS = 160, 256
 
 
 class Shadow(NamedTuple):
-    """A map from above, (rows along z, columns along x, 2): shares of sun and of sky that reach the ground."""
+    """A map from above, (rows along z, columns along x, 2): shares of sun and sky that reach the ground."""
 
     shares: Texture
     x: float
@@ -105,7 +104,12 @@ def _sky_hidden(x: float, z: float, body: Packed, i: int) -> float:
 def shadow_at(shadow: Shadow, x: float, z: float) -> tuple[float, float]:
     """The shares of sun and sky that reach this point of the ground."""
     column, row = (x - shadow.x) * shadow.columns_per_metre, (z - shadow.z) * shadow.rows_per_metre
-    if row < 0.0 or column < 0.0 or row > shadow.shares.shape[0] - 1.01 or column > shadow.shares.shape[1] - 1.01:
+    if (
+        row < 0.0
+        or column < 0.0
+        or row > shadow.shares.shape[0] - 1.01
+        or column > shadow.shares.shape[1] - 1.01
+    ):
         return 1.0, 1.0
     iy, ix = int(row), int(column)
     t, s = row - iy, column - ix

@@ -55,7 +55,11 @@ def mirrored_subject(seen: Vec, row: float, column: float, shot: Shot) -> Vec:
     r = int(min(max(row * 0.5, 0.0), upside.shape[0] - 1.0))
     c = int(min(max(column * 0.5, 0.0), upside.shape[1] - 1.0))
     rest = 1.0 - upside[r, c, 3]
-    return seen[0] * rest + upside[r, c, 0], seen[1] * rest + upside[r, c, 1], seen[2] * rest + upside[r, c, 2]
+    return (
+        seen[0] * rest + upside[r, c, 0],
+        seen[1] * rest + upside[r, c, 1],
+        seen[2] * rest + upside[r, c, 2],
+    )
 
 
 @inline

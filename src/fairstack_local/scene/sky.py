@@ -1,8 +1,8 @@
 """The far world as pictures, baked once a clip: sky, clouds and distant relief on a plane before the camera.
 
-The plane stands upright at distance 1 in the direction that the camera faces at rest: a point of it is named by
-the tangents `across` and `up`, so that looking something up takes one division. Directions beyond its borders
-find the border.
+The plane stands upright at distance 1 in the direction that the camera faces at rest: a point of it is named
+by the tangents `across` and `up`, so that looking something up takes one division. Directions beyond its
+borders find the border.
 """
 
 from __future__ import annotations
@@ -101,7 +101,11 @@ def _paint_sky(
             ray = unit((face_x + across * face_z, up, face_z - across * face_x))
             r, g, b = sky_colour(ray, light)
             star = _star(row, column, up, light.stars, seed)
-            sky[row, column, 0], sky[row, column, 1], sky[row, column, 2] = r + star, g + star, b + star * 1.15
+            sky[row, column, 0], sky[row, column, 1], sky[row, column, 2] = (
+                r + star,
+                g + star,
+                b + star * 1.15,
+            )
             if ray[1] > 0.004:
                 colour, cover = _cloud(ray, light, seed)
                 for channel in range(3):
@@ -184,7 +188,7 @@ def within(place: float, size: int) -> float:
 
 
 @inline
-def read3(picture: Panorama, row: float, column: float) -> Vec:
+def read3(picture: Plane, row: float, column: float) -> Vec:
     """RGB between four pixels; the place must lie inside."""
     iy, ix = int(row), int(column)
     t, s = row - iy, column - ix
@@ -198,13 +202,13 @@ def read3(picture: Panorama, row: float, column: float) -> Vec:
 
 
 @inline
-def read_alpha(picture: Panorama, row: float, column: float) -> float:
+def read_alpha(picture: Plane, row: float, column: float) -> float:
     """The fourth channel between four pixels; the place must lie inside."""
     iy, ix = int(row), int(column)
     t, s = row - iy, column - ix
     upper = picture[iy, ix, 3] * (1 - s) + picture[iy, ix + 1, 3] * s
     lower = picture[iy + 1, ix, 3] * (1 - s) + picture[iy + 1, ix + 1, 3] * s
-    return upper * (1 - t) + lower * t
+    return float(upper * (1 - t) + lower * t)
 
 
 @inline

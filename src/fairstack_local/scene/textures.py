@@ -29,7 +29,7 @@ def tile(picture: Texture, metres: float) -> Tile:
 
 
 def mip_chain(picture: Texture) -> Texture:
-    """Pack a tiling (n, n, channels) picture, n a power of two, with its halvings below it: (2n, n, channels)."""
+    """Pack a tiling (n, n, channels) picture, n a power of two, above its halvings: (2n, n, channels)."""
     size, _, channels = picture.shape
     chain = np.zeros((2 * size, size, channels), np.float32)
     row, level = 0, picture
@@ -65,7 +65,7 @@ def tap(chain: Texture, u: float, v: float, level: int, channel: int) -> float:
     s, r = x - fx, y - fy
     a = chain[top + iy, ix, channel] * (1.0 - s) + chain[top + iy, jx, channel] * s
     b = chain[top + jy, ix, channel] * (1.0 - s) + chain[top + jy, jx, channel] * s
-    return a * (1.0 - r) + b * r
+    return float(a * (1.0 - r) + b * r)
 
 
 @inline
@@ -82,13 +82,20 @@ def look_up3(tiled: Tile, x: float, z: float, octave: float) -> tuple[float, flo
     chain = tiled.chain
     level = level_for(tiled, octave)
     u, v = x * tiled.per_metre, z * tiled.per_metre
-    coarse = int(level)
-    share = level - coarse
+    coarse, share = _blended_level(level)
     a, b, c = _three(chain, u, v, coarse)
-    if share > 0.06:
+    if share > 0.0:
         p, q, r = _three(chain, u, v, coarse + 1)
         return a + (p - a) * share, b + (q - b) * share, c + (r - c) * share
     return a, b, c
+
+
+@inline
+def _blended_level(level: float) -> tuple[int, float]:
+    """A level, and the share of the next one: mixing only half-way between two saves most second lookups."""
+    coarse = int(level + 0.25)
+    share = (level - coarse - 0.25) * 2.0
+    return coarse, share if share > 0.0 else 0.0
 
 
 @inline
@@ -115,9 +122,8 @@ def look_up1(tiled: Tile, x: float, z: float, octave: float, channel: int) -> fl
     """One channel at (x, z) in metres, for pixels of 2 to the power of `octave` metres."""
     level = level_for(tiled, octave)
     u, v = x * tiled.per_metre, z * tiled.per_metre
-    coarse = int(level)
-    share = level - coarse
+    coarse, share = _blended_level(level)
     value = tap(tiled.chain, u, v, coarse, channel)
-    if share > 0.06:
+    if share > 0.0:
         value += (tap(tiled.chain, u, v, coarse + 1, channel) - value) * share
     return value

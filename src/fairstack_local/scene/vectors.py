@@ -44,3 +44,11 @@ def smooth(low: float, high: float, x: float) -> float:
     s = (x - low) / (high - low)
     s = 0.0 if s < 0.0 else (1.0 if s > 1.0 else s)
     return s * s * (3.0 - 2.0 * s)
+
+
+@inline
+def swing(turn: float) -> float:
+    """A cheap sine of an angle in radians, right to a few hundredths: for waves that nobody measures."""
+    t = turn * (0.5 / math.pi)
+    t = 2.0 * (t - math.floor(t + 0.5))
+    return 4.0 * t * (1.0 - abs(t))

@@ -17,7 +17,7 @@ from fairstack_local.scene.vectors import Vec, blend, clamp, dot, unit
 
 
 class Swell(NamedTuple):
-    """The water of one moment: two tiles of waves, and how much variance of slope each of their levels hides."""
+    """The water of one moment: two tiles of waves, and the variance of slope hidden by each level."""
 
     long: Tile
     long_hidden: npt.NDArray[np.float64]
