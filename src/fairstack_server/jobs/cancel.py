@@ -1,4 +1,4 @@
-"""Cancelling at the user's wish: on the spot where nobody has begun, else passed on to the worker."""
+"""Cancelling at the user's wish: on the spot while nothing was sent, else passed on to the worker."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import Literal
 
 from fairstack_server.clock import Clock
 from fairstack_server.db.connections import Pool
+from fairstack_server.db.notices import Notice
 from fairstack_server.errors import Conflict
 from fairstack_server.jobs.job import State
 from fairstack_server.jobs.reading import JobRecord
 from fairstack_server.jobs.settle import Settlement
-from fairstack_server.jobs.store import JobStore
+from fairstack_server.jobs.store import JobStore, tell
 
 Cancellation = Literal["stopped", "requested", "too_late"]
 
@@ -39,6 +40,8 @@ class Cancelling:
             job = await self._store.claim_unstarted(connection, record.id)
             if job is not None:
                 await self._settlement.cancel_in(connection, job, self._clock.now())
+                # A worker that waits with it for a place or a second try need not wait any longer.
+                await tell(connection, Notice(record.id, "cancel"))
                 return "stopped"
         await self._store.request_cancel(record.id)
         return "requested"

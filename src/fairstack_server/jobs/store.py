@@ -268,11 +268,15 @@ class JobStore:
             await tell(connection, Notice(job_id, "cancel"))
 
     async def claim_unstarted(self, connection: Connection, job_id: str) -> Job | None:
-        """Take a queued job that nobody works on, in the caller's transaction, to cancel it on the spot."""
+        """Take a queued job, in the caller's transaction, to cancel it on the spot.
+
+        Also from a worker that has it in hand: as long as it is queued nothing is on its way, and the
+        worker's own next write finds its lease gone.
+        """
         row = await connection.fetchrow(
             """
             update jobs set fence = fence + 1
-            where id = $1 and state = 'queued' and worker_id is null and terminal is null
+            where id = $1 and state = 'queued' and terminal is null
             returning *
             """,
             job_id,
