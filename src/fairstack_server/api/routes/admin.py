@@ -86,6 +86,8 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
     @post("/v1/admin/accounts/{account_id:str}/grants", opt=GRANT.opt(), status_code=201)
     async def grant(request: HttpRequest, account_id: FromPath[str]) -> Response[bytes]:
         wanted = parse_as(await request.body(), GrantRequest)
+        if not 0 < wanted.micro <= MAX_MICROS:
+            raise BadRequest(f"'micro' must be 1 to {MAX_MICROS} microdollars.", param="micro")
         account = await gateway.accounts.find(account_id)
         async with gateway.pool.acquire() as connection, connection.transaction():
             booking = await store.grant(connection, account.id, "live", wanted.micro, wanted.memo)

@@ -91,8 +91,8 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
 
     @get("/v1/jobs/{job_id:str}", opt=GET_JOB.opt())
     async def get_job(request: HttpRequest, job_id: FromPath[str]) -> Response[bytes]:
-        record = await gateway.reader.get(caller_of(request), job_id)
         seconds = _wait_seconds(request)
+        record = await gateway.reader.get(caller_of(request), job_id)
         if seconds and record.terminal is None:
             record = await _until_ended(gateway, request, record, seconds)
         return _job_answer(gateway, record)
