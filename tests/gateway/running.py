@@ -22,7 +22,7 @@ from fairstack_server.api.openapi import openapi
 from fairstack_server.bootstrap import Gateway, open_gateway
 from fairstack_server.db.dsn import Dsn
 from fairstack_server.egress import Egress
-from fairstack_server.settings import Settings, read_settings
+from fairstack_server.settings import PROVIDER_SETTINGS, Settings, read_settings
 from fairstack_server.wallet import store as wallet
 from tests.gateway.conformity import Conformity
 
@@ -117,22 +117,11 @@ class Running:
 def settings_for(home: Path, port: int, **environment: str) -> Settings:
     """Settings of a test's gateway; provider settings by their own names, ours without the prefix."""
     named = {
-        name
-        if name.isupper() and not name.startswith("FAIRSTACK") and name in _PROVIDER_NAMES
-        else f"FAIRSTACK_{name.upper()}": value
+        name if name in PROVIDER_SETTINGS else f"FAIRSTACK_{name.upper()}": value
         for name, value in environment.items()
     }
     base = {"FAIRSTACK_HOME": str(home), "FAIRSTACK_PORT": str(port), "FAIRSTACK_SWEEP_SECONDS": "0.5"}
     return read_settings({**base, **named})
-
-
-_PROVIDER_NAMES = (
-    "FAL_KEY",
-    "FAL_QUEUE_URL",
-    "OPENAI_VIDEOS_URL",
-    "OPENAI_VIDEOS_KEY",
-    "OPENAI_VIDEOS_DIALECT",
-)
 
 
 @contextlib.asynccontextmanager
