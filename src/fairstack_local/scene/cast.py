@@ -173,6 +173,6 @@ def _animal(plan: ScenePlan, tracked: bool) -> Animal:
     speed = 0.0 if gait is STANCE else speed_of(build, gait)
     size = build.withers / 0.58
     framing = Framing(
-        distance=2.35 * size, height=0.62 * size, azimuth=-0.20, target=(0.06 * size, 0.47 * size, 0.0)
+        distance=2.2 * size, height=0.62 * size, azimuth=-0.20, target=(0.06 * size, 0.47 * size, 0.0)
     )
     return Animal(framing, build, pelt_of(plan.subject, plan.coat), gait, speed, tracked)
