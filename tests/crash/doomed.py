@@ -68,8 +68,8 @@ def doom(place: str) -> None:
             die()
         return done
 
-    ClipKeeper.keep = deadly_keep  # type: ignore[method-assign]
-    Settlement.complete = deadly_complete  # type: ignore[method-assign]
+    ClipKeeper.keep = deadly_keep  # type: ignore[assignment, method-assign]
+    Settlement.complete = deadly_complete  # type: ignore[assignment, method-assign]
 
 
 async def main(place: str) -> None:

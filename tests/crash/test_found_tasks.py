@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from fairstack_server.db.dsn import Dsn
 from tests.crash.lives import second_life
@@ -15,7 +16,7 @@ WAN = {"model": "wan-2-1-t2v", "prompt": "A red kite over the sea"}
 async def test_one_task_never_pays_two_jobs(database: Dsn, home: Path) -> None:
     """The second of two equal orders never arrived: it does not take the first one's task."""
     async with FakeOpenAIVideos() as engine:
-        settings = {"OPENAI_VIDEOS_URL": engine.base_url, "OPENAI_VIDEOS_KEY": engine.key}
+        settings: dict[str, Any] = {"OPENAI_VIDEOS_URL": engine.base_url, "OPENAI_VIDEOS_KEY": engine.key}
         async with running_gateway(database, home, works=False, **settings) as gateway:
             await gateway.grant(1_000_000)
             first = await gateway.submit(WAN)

@@ -30,7 +30,7 @@ PRICE_MICROS = 280_000
 async def test_a_job_outlives_its_worker(place: str, database: Dsn, home: Path) -> None:
     """Wherever the worker dies once the order is out, the job completes: one task, one hold, one capture."""
     async with FakeFal() as fal:
-        settings = {"FAL_QUEUE_URL": fal.base_url, "FAL_KEY": fal.key}
+        settings: dict[str, Any] = {"FAL_QUEUE_URL": fal.base_url, "FAL_KEY": fal.key}
         async with running_gateway(database, home, works=False, **settings) as gateway:
             await gateway.grant(1_000_000)
             job_id = await _submit_kling(gateway)
@@ -46,7 +46,7 @@ async def test_a_job_outlives_its_worker(place: str, database: Dsn, home: Path) 
 async def test_an_intent_that_was_never_sent_is_not_sent_by_a_successor(database: Dsn, home: Path) -> None:
     """Killed between intent and send: no request ever leaves, and in time the hold is released."""
     async with FakeFal() as fal:
-        settings = {"FAL_QUEUE_URL": fal.base_url, "FAL_KEY": fal.key}
+        settings: dict[str, Any] = {"FAL_QUEUE_URL": fal.base_url, "FAL_KEY": fal.key}
         async with running_gateway(database, home, works=False, **settings) as gateway:
             await gateway.grant(1_000_000)
             job_id = await _submit_kling(gateway)
@@ -65,7 +65,7 @@ async def test_an_answer_that_was_never_read_is_found_at_a_v1_videos_server(
 ) -> None:
     """Killed between receive and receipt: the successor finds the task in the list and never sends again."""
     async with FakeOpenAIVideos() as engine:
-        settings = {"OPENAI_VIDEOS_URL": engine.base_url, "OPENAI_VIDEOS_KEY": engine.key}
+        settings: dict[str, Any] = {"OPENAI_VIDEOS_URL": engine.base_url, "OPENAI_VIDEOS_KEY": engine.key}
         async with running_gateway(database, home, works=False, **settings) as gateway:
             await gateway.grant(1_000_000)
             submitted = await gateway.submit(WAN)
@@ -81,7 +81,7 @@ async def test_a_worker_that_is_told_to_stop_hands_its_jobs_back(database: Dsn, 
     """SIGTERM in the middle: the receipt is kept, the job is free at once, and the next worker ends it."""
     async with FakeFal() as fal:
         fal.script = Script(render_polls=1000)
-        settings = {"FAL_QUEUE_URL": fal.base_url, "FAL_KEY": fal.key}
+        settings: dict[str, Any] = {"FAL_QUEUE_URL": fal.base_url, "FAL_KEY": fal.key}
         async with running_gateway(database, home, works=False, **settings) as gateway:
             await gateway.grant(1_000_000)
             job_id = await _submit_kling(gateway)
@@ -98,7 +98,7 @@ async def test_a_worker_that_is_told_to_stop_hands_its_jobs_back(database: Dsn, 
 async def test_a_lost_wake_up_is_found_by_the_sweep(database: Dsn, home: Path) -> None:
     """A job whose queue row was deleted is swept up and completed."""
     async with FakeFal() as fal:
-        settings = {"FAL_QUEUE_URL": fal.base_url, "FAL_KEY": fal.key}
+        settings: dict[str, Any] = {"FAL_QUEUE_URL": fal.base_url, "FAL_KEY": fal.key}
         async with running_gateway(database, home, works=False, **settings) as gateway:
             await gateway.grant(1_000_000)
             job_id = await _submit_kling(gateway)
