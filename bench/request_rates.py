@@ -108,8 +108,9 @@ async def _all_rounds(generator: LoadGenerator, targets: Sequence[_Target]) -> M
     """Every target in turn, again and again, so that a change of the machine's load meets all of them."""
     sums: dict[tuple[str, int], _Sum] = defaultdict(_Sum)
     for clients in CLIENTS:
-        for _ in range(_ROUNDS):
-            for target in targets:
+        for number in range(_ROUNDS):
+            # There and back, for what was measured just before has its effects, too.
+            for target in targets if number % 2 == 0 else reversed(targets):
                 await _one_round(generator, target, clients, sums[target.name, clients])
     return sums
 
