@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
@@ -90,6 +90,12 @@ class Part:
     filename: str
 
 
+#: Gives the credentials of the next call. Raises ProviderError (not sent) when there are none to be had.
+Authorize = Callable[[], Awaitable[Mapping[str, str]]]
+#: Sees every piece of an answer's body and gives back what of it stays in memory.
+Sift = Callable[[bytes], bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class Sessions:
     """The two aiohttp sessions that all providers share."""
@@ -127,10 +133,13 @@ class ProviderHttp:
         base_url: str,
         *,
         headers: Mapping[str, str] | None = None,
+        public_headers: Mapping[str, str] | None = None,
+        authorize: Authorize | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
         calls_at_once: int = CALLS_AT_ONCE,
     ) -> None:
+        """`headers` hold credentials, `public_headers` none; `authorize` gives those that change by call."""
         self.name = name
         self.base_url = base_url.rstrip("/")
         self._base = URL(self.base_url)
@@ -138,12 +147,16 @@ class ProviderHttp:
             raise ValueError(f"{name}: {self.base_url!r} is no http(s) address")
         self._sessions = sessions
         credentials = dict(headers or {})
-        self._secrets = tuple(value.split()[-1] for value in credentials.values() if value.strip())
+        self._secrets = _secrets_of(credentials)
+        self._fresh_secrets: tuple[str, ...] = ()
+        self._authorize = authorize
         self._headers = {
             "Accept": "application/json",
             "Accept-Encoding": "identity",
             "User-Agent": USER_AGENT,
-        } | credentials
+            **(public_headers or {}),
+            **credentials,
+        }
         if any(not value.isascii() or not value.isprintable() for value in self._headers.values()):
             raise ValueError(f"{name}: its key holds a character that no HTTP header can carry")
         self._timeout_seconds = timeout_seconds
@@ -179,12 +192,23 @@ class ProviderHttp:
         """DELETE; only for what is safe to repeat."""
         return await self._call("DELETE", target, None)
 
+    async def post(self, target: str) -> Answer:
+        """POST with no body; only for what is safe to repeat (a cancel)."""
+        return await self._call("POST", target, None)
+
+    async def ask_json(self, target: str, body: JSONObject, sift: Sift | None = None) -> Answer:
+        """POST this object where that only reads: safe to repeat, over a kept connection."""
+        return await self._call("POST", target, None, _json_payload(body), sift=sift)
+
+    async def ask_form(self, target: str, fields: Mapping[str, str]) -> Answer:
+        """POST these fields, URL-encoded, where that may be repeated: over a kept connection."""
+        return await self._call("POST", target, None, aiohttp.FormData(dict(fields)))
+
     async def post_json(
         self, target: str, body: JSONObject, query: Mapping[str, str] | None = None
     ) -> Answer:
         """Send this object once, over a fresh connection."""
-        data = aiohttp.BytesPayload(msgspec.json.encode(body), content_type="application/json")
-        return await self._call("POST", target, query, data)
+        return await self._call("POST", target, query, _json_payload(body), submits=True)
 
     async def post_multipart(self, target: str, fields: Mapping[str, str | Part]) -> Answer:
         """Send this form once, over a fresh connection."""
@@ -194,7 +218,7 @@ class ProviderHttp:
                 form.add_field(name, value.content, content_type=value.content_type, filename=value.filename)
             else:
                 form.add_field(name, value)
-        return await self._call("POST", target, None, form)
+        return await self._call("POST", target, None, form, submits=True)
 
     def broken(self, answer: Answer, doing: str) -> ProviderError:
         """What an answer means that is neither a success nor something the vendor's own rules explain."""
@@ -217,7 +241,7 @@ class ProviderHttp:
 
     def plain(self, text: str) -> str:
         """A vendor's words made safe to show: no markup, no key of ours, at most 300 characters."""
-        return plain(text, hide=self._secrets)
+        return plain(text, hide=self._secrets + self._fresh_secrets)
 
     async def _call(
         self,
@@ -225,15 +249,18 @@ class ProviderHttp:
         target: str,
         query: Mapping[str, str] | None,
         data: aiohttp.BytesPayload | aiohttp.FormData | None = None,
+        *,
+        submits: bool = False,
+        sift: Sift | None = None,
     ) -> Answer:
         url = self._url(target, query)
-        submits = method == "POST"
+        headers = await self._signed_headers()
         session = self._sessions.submits if submits else self._sessions.reads
         try:
             async with self._submit_places if submits else self._read_places:
                 began = time.monotonic()
                 async with asyncio.timeout(self._timeout_seconds):
-                    answer = await self._exchange(session, method, url, data)
+                    answer = await self._exchange(session, method, url, headers, data, sift)
         except _BEFORE_SENDING as error:
             raise self._error(f"{self.name}: no connection ({type(error).__name__})", False, False) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -253,26 +280,35 @@ class ProviderHttp:
         session: aiohttp.ClientSession,
         method: str,
         url: URL,
+        headers: Mapping[str, str],
         data: aiohttp.BytesPayload | aiohttp.FormData | None,
+        sift: Sift | None,
     ) -> Answer:
         async with session.request(
             method,
             url,
             data=data,
-            headers=self._headers,
+            headers=headers,
             skip_auto_headers=() if data is not None else ("Content-Type",),
             allow_redirects=False,
             timeout=self._timeout,
         ) as response:
             body = bytearray()
             async for chunk in response.content.iter_chunked(65_536):
-                body += chunk
+                body += chunk if sift is None else sift(chunk)
                 if len(body) > self._max_answer_bytes:
                     raise self._error(
                         f"{self.name}: the answer is larger than {self._max_answer_bytes} bytes", True, False
                     )
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            return Answer(response.status, headers, bytes(body))
+            told = {name.lower(): value for name, value in response.headers.items()}
+            return Answer(response.status, told, bytes(body))
+
+    async def _signed_headers(self) -> Mapping[str, str]:
+        if self._authorize is None:
+            return self._headers
+        credentials = await self._authorize()
+        self._fresh_secrets = _secrets_of(credentials)
+        return {**self._headers, **credentials}
 
     def _url(self, target: str, query: Mapping[str, str] | None) -> URL:
         absolute = self.base_url + target if target.startswith("/") else target
@@ -284,3 +320,11 @@ class ProviderHttp:
     @staticmethod
     def _error(message: str, sent: bool, permanent: bool) -> ProviderError:
         return ProviderError(message, sent=sent, permanent=permanent)
+
+
+def _json_payload(body: JSONObject) -> aiohttp.BytesPayload:
+    return aiohttp.BytesPayload(msgspec.json.encode(body), content_type="application/json")
+
+
+def _secrets_of(credentials: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(value.split()[-1] for value in credentials.values() if value.strip())
