@@ -10,7 +10,7 @@ from typing import Final
 import asyncpg
 
 from fairstack_server.db.connections import Connection, Pool
-from fairstack_server.errors import BadRequest, Conflict, NotFound
+from fairstack_server.errors import BadRequest, NotFound
 from fairstack_server.ids import (
     Mode,
     api_key_hash,
@@ -84,7 +84,7 @@ class Accounts:
         self._pool = pool
 
     async def create(self, name: str, cap_micros: int | None = None) -> Account:
-        """Open an account with no live money and $100.00 of test money. Raises Conflict for a taken name."""
+        """Open an account with no live money and $100.00 of test money. Raises BadRequest: name taken."""
         async with self._pool.acquire() as connection, connection.transaction():
             return await create_account(connection, name, cap_micros)
 
@@ -196,7 +196,7 @@ async def create_account(connection: Connection, name: str, cap_micros: int | No
         cap_micros,
     )
     if row is None:
-        raise Conflict(f"There is an account named {name!r} already.", code="validation_error")
+        raise BadRequest(f"There is an account named {name!r} already.", param="name")
     account = _account(row)
     await wallet.ensure_test_wallet(connection, account.id)
     return account
