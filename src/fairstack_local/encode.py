@@ -13,9 +13,9 @@ import numpy.typing as npt
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
-# The bytes of a clip must depend on its frames alone. So the number of threads is fixed, not the machine's, and
-# macroblock trees are off: with them x264's vector code gave other bytes for equal frames in one run of ten
-# (seen at 720x1280 and at small sizes, with libx264 as PyAV 18.1 carries it).
+# The bytes of a clip must depend on its frames alone. So the number of threads is fixed, not the machine's,
+# and macroblock trees are off: with them x264's vector code gave other bytes for equal frames in one run of
+# ten (seen at 720x1280 and at small sizes, with libx264 as PyAV 18.1 carries it).
 ENCODER_OPTIONS: dict[str, object] = {
     "crf": "19",
     "preset": "veryfast",

@@ -87,7 +87,7 @@ def bounds(body: Packed) -> tuple[Point, Point]:
     """The ends and the outer radii of the capsules, hair included: points (2n, 3) and radii (2n,)."""
     start = body[:, START : START + 3]
     end = start + body[:, AXIS : AXIS + 3] * body[:, LENGTH, None]
-    reach = body[:, FUR] + 0.5 * body[:, BLEND]
+    reach = body[:, FUR] + 0.25 * body[:, BLEND]
     radii = np.concatenate((body[:, RADIUS_A] + reach, body[:, RADIUS_B] + reach))
     return np.concatenate((start, end)), radii
 

@@ -11,7 +11,7 @@ from fairstack_local.scene.body import Capsule, Point
 from fairstack_local.scene.vectors import Vec
 
 _SPEED = 2.6
-_FREEBOARD = 0.20
+_FREEBOARD = -0.10
 _HULL: Vec = (0.70, 0.70, 0.70)
 _STRIPE: Vec = (0.03, 0.07, 0.17)
 _DECK: Vec = (0.38, 0.22, 0.11)

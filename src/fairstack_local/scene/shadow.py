@@ -14,7 +14,7 @@ from fairstack_local.scene.vectors import Vec, clamp, smooth
 
 _LONGEST = 5.0
 _MARGIN = 0.45
-_ROWS, _COLUMNS = 160, 256
+_ROWS, _COLUMNS = 120, 200
 
 
 class Shadow(NamedTuple):
