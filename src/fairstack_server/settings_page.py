@@ -10,9 +10,13 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from fairstack_server.providers.base import Provider
+from fairstack_server.providers.local import Local
+from fairstack_server.providers.registry import REQUIRED_SETTINGS, SPOKEN
 from fairstack_server.settings import ENV_PREFIX, PROVIDER_SETTINGS, Settings, default_home
 
 PAGE = Path("docs/reference/settings.md")
@@ -24,8 +28,6 @@ CLIENT_SETTINGS: Mapping[str, str] = {
     "FAIRSTACK_HOME": "Where the keys of the first start lie, in `credentials.json`.",
     "FAIRSTACK_PORT": "The port of the server of this machine.",
 }
-#: Beginnings of the settings whose provider has its module in this release; the others are kept for theirs.
-SPOKEN = ("FAL_", "OPENAI_VIDEOS_")
 
 _HEAD = """\
 # Settings
@@ -49,10 +51,17 @@ A yes is `1`, `true` or `yes`; a no is `0`, `false` or `no`. Sizes are bytes.
 
 ## Providers
 
-By the vendors' usual names. `fairstack doctor` says which are set and which models each enables.
+These are spoken to in this release. `fairstack doctor` says which models each enables.
+The [submit class](../explain/lost-answers.md#submit-classes) decides what is done when an answer is lost.
 
-| Setting | Meaning | In this release |
-|---|---|---|
+| Provider | Enabled by | Submit class | Cancels | Calls back |
+|---|---|---|---|---|
+"""
+_PROVIDER_SETTINGS = """
+Every setting of providers, by the vendors' usual names:
+
+| Setting | Meaning |
+|---|---|
 """
 _CLIENT = """
 ## Client and command line
@@ -65,12 +74,12 @@ _CLIENT = """
 def settings_page() -> str:
     """The whole page."""
     server = "".join(_server_rows())
-    providers = "".join(
-        f"| `{name}` | {meaning} | {'used' if name.startswith(SPOKEN) else 'no module yet'} |\n"
-        for name, meaning in PROVIDER_SETTINGS.items()
-    )
+    providers = "".join(_provider_row(name) for name in sorted(SPOKEN - {Local.name}))
+    vendors = "".join(f"| `{name}` | {meaning} |\n" for name, meaning in PROVIDER_SETTINGS.items())
     client = "".join(f"| `{name}` | {meaning} |\n" for name, meaning in CLIENT_SETTINGS.items())
-    return _HEAD + _SERVER + server + _PROVIDERS + providers + _CLIENT + client
+    return "".join(
+        (_HEAD, _SERVER, server, _PROVIDERS, providers, _PROVIDER_SETTINGS, vendors, _CLIENT, client)
+    )
 
 
 def _server_rows() -> Iterator[str]:
@@ -80,6 +89,26 @@ def _server_rows() -> Iterator[str]:
         default = setting.default_factory if setting.default is MISSING else setting.default
         name = f"`{ENV_PREFIX}{setting.name.upper()}`"
         yield f"| {name} | {_shown(default)} | {setting.metadata['meaning']} |\n"
+
+
+def _provider_row(name: str) -> str:
+    provider = provider_class(name)
+    needed = " and ".join(f"`{setting}`" for setting in REQUIRED_SETTINGS[name])
+    cancels, calls = (_yes(hasattr(provider, ability)) for ability in ("cancel", "read_callback"))
+    return f"| `{name}` | {needed} | {provider.submit_class.name} | {cancels} | {calls} |\n"
+
+
+def provider_class(name: str) -> type[Provider]:
+    """The class of the vendor in `providers/<name>.py`."""
+    module = import_module(f"fairstack_server.providers.{name}")
+    found: type[Provider] = next(
+        each for each in vars(module).values() if isinstance(each, type) and getattr(each, "name", "") == name
+    )
+    return found
+
+
+def _yes(is_so: bool) -> str:
+    return "yes" if is_so else "no"
 
 
 def _shown(default: Any) -> str:

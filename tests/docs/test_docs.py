@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import re
 import tomllib
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 from urllib.parse import unquote
 
 import msgspec
@@ -20,14 +20,11 @@ from typer.core import TyperGroup
 from fairstack.cli.main import build_app
 from fairstack_server.api.openapi import STATUS_OF_CODE, documented
 from fairstack_server.catalog.catalog import Catalog
-from fairstack_server.clock import SystemClock
 from fairstack_server.pricing import price_of_default_clip
-from fairstack_server.providers.http import Sessions
-from fairstack_server.providers.registry import REQUIRED_SETTINGS, build_providers
 from fairstack_server.providers.stories_page import PAGE as STORIES_PAGE
 from fairstack_server.providers.stories_page import with_table
-from fairstack_server.settings import ENV_PREFIX, PROVIDER_SETTINGS, Settings, read_settings
-from fairstack_server.settings_page import CLIENT_SETTINGS, SPOKEN, settings_page
+from fairstack_server.settings import ENV_PREFIX, PROVIDER_SETTINGS, Settings
+from fairstack_server.settings_page import CLIENT_SETTINGS, settings_page
 from fairstack_server.settings_page import PAGE as SETTINGS_PAGE
 from fairstack_server.spec import described_app
 from tests.docs.pages import ROOT, Block, all_blocks, anchors, blocks, commands, links, name_of, pages
@@ -123,17 +120,6 @@ def test_the_generated_pages_are_fresh() -> None:
     assert stories == with_table(stories)
 
 
-def test_the_settings_page_names_the_providers_that_are_spoken_to(tmp_path: Path) -> None:
-    """The settings that the page calls used are those that configure a provider in this release."""
-    names = {name for needed in REQUIRED_SETTINGS.values() for name in needed} | set(PROVIDER_SETTINGS)
-    values = {name: "http://127.0.0.1:1" if name.endswith("_URL") else "json" for name in names}
-    settings = read_settings({**values, "FAIRSTACK_HOME": str(tmp_path)})
-    nobody = cast(Sessions, SimpleNamespace())
-    built = build_providers(settings, nobody, SystemClock())
-    used = {provider.upper() for provider in built}
-    assert used == {beginning.removesuffix("_") for beginning in SPOKEN}
-
-
 def rows(page: str, columns: int) -> Iterator[list[str]]:
     """The cells of every table row of a page that has so many columns."""
     for line in (ROOT / page).read_text(encoding="utf-8").splitlines():
@@ -155,6 +141,40 @@ def test_the_page_of_the_api_has_every_route() -> None:
     told.pop("Route")
     routes = {f"{method} {path}": doc.scope or "none" for path, method, doc in documented(described_app())}
     assert told == routes
+
+
+def test_the_map_of_the_code_is_true() -> None:
+    """Every file that ARCHITECTURE.md names is there, and so is every function that it names in it."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    for line in re.findall(r"^\|.*\|$", text, re.MULTILINE):
+        folder = re.match(r"\| `(\w+/)`", line)
+        for named, function in re.findall(r"`([\w/]+\.py)`(?:: `(\w+)`)?", line):
+            places = [f"{base}{named}" for base in ("fairstack_server/", "", folder[1] if folder else "")]
+            found = [ROOT / "src" / place for place in [*places, f"fairstack_server/{places[-1]}"]]
+            file = next((path for path in found if path.is_file()), None)
+            assert file is not None, named
+            assert re.search(rf"\b(def|class) {function}\b", file.read_text()) or not function, line
+
+
+def test_the_layers_are_those_that_are_checked() -> None:
+    """The layers that ARCHITECTURE.md draws are the import checker's, in its order."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    drawn = re.search(r"^cli -> .*?^```", text, re.MULTILINE | re.DOTALL)
+    assert drawn is not None
+    config = configparser.ConfigParser()
+    config.read(ROOT / ".importlinter")
+    checked = config["importlinter:contract:layers"]["layers"].split("\n")
+    # A layer in brackets is one that may come.
+    there = [re.sub(r" \| \(\w+\)", "", layer.strip()) for layer in checked if layer.strip()]
+    assert re.split(r"\s*->\s*", drawn[0].removesuffix("```").strip()) == there
+
+
+def test_every_decision_has_the_same_parts() -> None:
+    """Each record has the headings of the template."""
+    folder = ROOT / "docs" / "decisions"
+    wanted = re.findall(r"^## .*$", (folder / "0000-template.md").read_text(), re.MULTILINE)
+    for record in folder.glob("0*.md"):
+        assert re.findall(r"^## .*$", record.read_text(), re.MULTILINE) == wanted, record.name
 
 
 def test_the_model_of_the_contributing_page_works(tmp_path: Path) -> None:
