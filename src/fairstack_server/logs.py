@@ -15,7 +15,7 @@ def configure_logging(level: str, form: str) -> None:
     number = _LEVELS.get(level.lower(), 20)
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
-        if form == "json"
+        if form == "json" or (form == "auto" and not sys.stderr.isatty())
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     structlog.configure(

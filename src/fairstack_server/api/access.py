@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
-
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 
 from fairstack_server.accounts.store import Accounts, Caller
+from fairstack_server.api.rate import RateState, RateWindows
 from fairstack_server.errors import Forbidden, NotAuthenticated, RateLimited
 from fairstack_server.ids import api_key_hash, api_key_mode
 
@@ -19,34 +15,13 @@ _CACHED_SECONDS = 2.0
 _CACHED_KEYS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class RateState:
-    """Where a key stands in the current minute."""
-
-    limit: int
-    remaining: int
-    reset_seconds: int
-    allowed: bool = True
-
-    def headers(self) -> list[tuple[str, str]]:
-        """The usual X- headers and the IETF pair."""
-        return [
-            ("x-ratelimit-limit", str(self.limit)),
-            ("x-ratelimit-remaining", str(self.remaining)),
-            ("x-ratelimit-reset", str(self.reset_seconds)),
-            ("ratelimit-policy", f'"default";q={self.limit};w=60'),
-            ("ratelimit", f'"default";r={self.remaining};t={self.reset_seconds}'),
-        ]
-
-
 class Access:
     """Authenticates requests."""
 
     def __init__(self, accounts: Accounts, rate_limit_per_minute: int) -> None:
         self._accounts = accounts
         self._known: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
-        self._item = RateLimitItemPerMinute(rate_limit_per_minute)
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._windows = RateWindows(rate_limit_per_minute)
 
     async def caller(self, authorization: str | None) -> Caller:
         """Who sends this Authorization header. Raises NotAuthenticated, saying what a key looks like."""
@@ -82,10 +57,7 @@ class Access:
 
     def count(self, caller: Caller) -> RateState:
         """Count one request of this key; `allowed` says whether it is still within the minute's limit."""
-        allowed = self._limiter.hit(self._item, caller.key_id)
-        window = self._limiter.get_window_stats(self._item, caller.key_id)
-        seconds = max(1, int(window.reset_time - time.time()) + 1)
-        return RateState(self._item.amount, window.remaining, seconds, allowed)
+        return self._windows.count(caller.key_id, time.monotonic())
 
 
 def require_rate(rate: RateState) -> None:

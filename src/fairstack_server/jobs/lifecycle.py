@@ -56,7 +56,8 @@ T = TypeVar("T")
 
 #: A list or look-up at the provider may lag and its clock may differ: look this far back.
 _FIND_SLACK = timedelta(seconds=60)
-_FIRST_POLL_SECONDS = 1.0
+_FIRST_LOOK_SECONDS = 0.25
+_FIRST_SEARCH_SECONDS = 1.0
 _LONGEST_POLL_SECONDS = 30.0
 _PROGRESS_STEP = 0.01
 
@@ -238,7 +239,7 @@ class Lifecycle:
             outcome = await self._look_for(job, attempt)
             if outcome is not None:
                 return outcome
-            await self._wait(job, inbox, min(_LONGEST_POLL_SECONDS, _FIRST_POLL_SECONDS * 2**tries))
+            await self._wait(job, inbox, min(_LONGEST_POLL_SECONDS, _FIRST_SEARCH_SECONDS * 2**tries))
             tries += 1
         return await self._give_up(job)
 
@@ -442,10 +443,10 @@ class Lifecycle:
 
 
 def _poll_pause(pending: Pending, polls: int) -> float:
-    """Seconds to the next look: what the provider asks for, else growing from 1 s to 30 s."""
+    """Seconds to the next look: what the provider asks for, else about a tenth of the time so far."""
     if pending.retry_after_seconds is not None:
         return min(max(pending.retry_after_seconds, 0.1), _LONGEST_POLL_SECONDS)
-    return min(_LONGEST_POLL_SECONDS, _FIRST_POLL_SECONDS * 1.2**polls)
+    return min(_LONGEST_POLL_SECONDS, _FIRST_LOOK_SECONDS * 1.1**polls)
 
 
 def _failure_of(failed: Failed) -> Failure:

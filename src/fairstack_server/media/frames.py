@@ -43,21 +43,26 @@ def warm_up() -> None:
 
 
 def _first_good_frame(file: BinaryIO) -> Image.Image | None:
-    first: Image.Image | None = None
+    first: VideoFrame | None = None
     with av.open(file, mode="r", format="mp4") as container:
         stream = container.streams.video[0]
         # Threads cannot be started in here.
         stream.codec_context.thread_count = 1
         stream.codec_context.thread_type = "NONE"
         for number, frame in enumerate(container.decode(stream)):
-            picture: Image.Image = cast(Any, frame).to_image(threads=1)
-            if first is None:
-                first = picture
-            if max(ImageStat.Stat(picture.convert("L").resize((64, 36))).stddev) > _DULL_SPREAD:
-                return picture
+            first = first or frame
+            # Looked at small and grey: only the chosen frame is worth converting whole.
+            small = cast(Any, frame.reformat(width=64, height=36, format="gray", threads=1))
+            if max(ImageStat.Stat(small.to_image(threads=1)).stddev) > _DULL_SPREAD:
+                return _picture(frame)
             if number >= _LOOKED_AT_FRAMES:
                 break
-    return first
+        return None if first is None else _picture(first)
+
+
+def _picture(frame: VideoFrame) -> Image.Image:
+    picture: Image.Image = cast(Any, frame).to_image(threads=1)
+    return picture
 
 
 def _tiny_clip() -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,27 +21,35 @@ class Poster:
 
 
 class PosterMaker:
-    """Makes posters one at a time; never raises for what is in a clip."""
+    """Makes posters, one in each of its children at a time; never raises for what is in a clip."""
 
-    def __init__(self, *, timeout_seconds: float = _POSTER_SECONDS) -> None:
+    def __init__(self, *, children: int = 1, timeout_seconds: float = _POSTER_SECONDS) -> None:
         self._timeout_seconds = timeout_seconds
-        self._child = ConfinedChild("poster")
+        self._children = [ConfinedChild("poster") for _ in range(children)]
+        self._free: asyncio.Queue[ConfinedChild] = asyncio.Queue()
+        for child in self._children:
+            self._free.put_nowait(child)
 
     async def start(self) -> None:
-        """Start the child now; else it starts with the first clip."""
-        await self._child.start()
+        """Start every child now; else each starts with its first clip."""
+        for child in self._children:
+            await child.start()
 
     async def make(self, clip: Path, *, max_width: int = POSTER_MAX_WIDTH) -> Poster:
         """The clip's poster as JPEG, at most that wide. `clip` is an absolute path."""
         head = {"path": str(clip), "max_width": max_width}
+        child = await self._free.get()
         try:
-            answer, body = await self._child.ask(head, b"", self._timeout_seconds)
+            answer, body = await child.ask(head, b"", self._timeout_seconds)
         except ChildFailed as failure:
             return Poster(None, str(failure))
+        finally:
+            self._free.put_nowait(child)
         if "refused" in answer:
             return Poster(None, str(answer["refused"]))
         return Poster(body)
 
     async def aclose(self) -> None:
-        """End the child."""
-        await self._child.aclose()
+        """End all children."""
+        for child in self._children:
+            await child.aclose()
