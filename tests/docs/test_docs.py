@@ -27,6 +27,7 @@ from fairstack_server.settings import ENV_PREFIX, PROVIDER_SETTINGS, Settings
 from fairstack_server.settings_page import CLIENT_SETTINGS, settings_page
 from fairstack_server.settings_page import PAGE as SETTINGS_PAGE
 from fairstack_server.spec import described_app
+from fairstack_server.webhooks.schedule import DELAYS_SECONDS
 from tests.docs.pages import ROOT, Block, all_blocks, anchors, blocks, commands, links, name_of, pages
 
 #: What belongs to one machine or one company, in a form that does not itself stand here.
@@ -141,6 +142,18 @@ def test_the_page_of_the_api_has_every_route() -> None:
     told.pop("Route")
     routes = {f"{method} {path}": doc.scope or "none" for path, method, doc in documented(described_app())}
     assert told == routes
+
+
+def test_the_schedule_of_webhooks_is_told() -> None:
+    """The guide names the wait before each attempt as the sender keeps it."""
+
+    def words(seconds: int) -> str:
+        unit, size = next((u, n) for u, n in (("h", 3600), ("min", 60), ("s", 1)) if seconds % n == 0)
+        return f"{seconds // size} {unit}"
+
+    *waits, last = [words(seconds) for seconds in DELAYS_SECONDS[1:]]
+    guide = (ROOT / "docs/guides/webhooks.md").read_text(encoding="utf-8")
+    assert f"at once, then after {', '.join(waits)} and {last}" in guide
 
 
 def test_the_map_of_the_code_is_true() -> None:
