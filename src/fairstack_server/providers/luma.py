@@ -1,0 +1,158 @@
+"""Luma Dream Machine: generations, whose callbacks are unsigned and therefore only ever a reason to look."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from urllib.parse import quote
+
+import msgspec
+
+from fairstack_server.clock import Clock, timestamp
+from fairstack_server.jsonvalue import JSON, JSONObject
+from fairstack_server.providers.base import (
+    CallbackRequest,
+    CancelOutcome,
+    ClipAt,
+    Failed,
+    Order,
+    Pending,
+    RateLimitedUpstream,
+    Ref,
+    Submission,
+    SubmitClass,
+    Succeeded,
+)
+from fairstack_server.providers.body import build_body
+from fairstack_server.providers.file_urls import file_urls
+from fairstack_server.providers.http import ProviderHttp, Sessions
+from fairstack_server.providers.verdicts import (
+    FORGOTTEN,
+    MODERATED,
+    clip_url,
+    holds,
+    is_since,
+    mentions,
+    object_in,
+    refused,
+    render_failed,
+    text_of,
+    unknown_status,
+)
+
+ADDRESS = "https://api.lumalabs.ai"
+LISTED = 100
+_GENERATIONS = "/dream-machine/v1/generations"
+_MODERATION_WORDS = ("moderation", "content policy")
+
+
+class Luma:
+    """Luma's generations. Class C: no idempotency key, but a list of recent ones with their requests."""
+
+    name = "luma"
+    submit_class = SubmitClass.C
+
+    def __init__(self, sessions: Sessions, key: str, address: str, clock: Clock) -> None:
+        self._http = ProviderHttp(self.name, sessions, address, headers={"Authorization": f"Bearer {key}"})
+        self._clock = clock
+
+    async def submit(self, order: Order) -> Submission | Failed | RateLimitedUpstream:
+        """Create the generation, once; the route's endpoint is the path."""
+        answer = await self._http.post_json(order.endpoint, await self._body(order))
+        told = answer.json_object() or {}
+        if answer.ok:
+            generation_id = told.get("id")
+            if not isinstance(generation_id, str) or not generation_id:
+                raise self._http.malformed("a submit")
+            return Submission(self._ref(generation_id))
+        if answer.status == 429 and answer.is_refusal:
+            return RateLimitedUpstream(answer.retry_after_seconds())
+        if answer.status in (400, 413, 422) and answer.is_refusal:
+            said = _detail_of(told)
+            return MODERATED if mentions(said, _MODERATION_WORDS) else refused(self._http, said)
+        raise self._http.broken(answer, "a submit")
+
+    async def poll(self, ref: Ref) -> Pending | Succeeded | Failed:
+        """Read the generation."""
+        answer = await self._http.get(self._path(ref))
+        if answer.status == 404 and answer.is_refusal:
+            return FORGOTTEN
+        generation = answer.json_object()
+        if not answer.ok or generation is None:
+            raise self._http.broken(answer, "a status call")
+        match generation.get("state"):
+            case "queued":
+                return Pending(started=False)
+            case "dreaming":
+                return Pending(started=True)
+            case "completed":
+                url = object_in(generation, "assets").get("video")
+                return Succeeded(ClipAt(url=clip_url(self._http, url, "a status call")))
+            case "failed":
+                said = generation.get("failure_reason")
+                return MODERATED if mentions(said, _MODERATION_WORDS) else render_failed(self._http, said)
+            case other:
+                raise unknown_status(self._http, other)
+
+    async def cancel(self, ref: Ref) -> CancelOutcome:
+        """Delete the generation unless it is over: a clip that exists is never thrown away."""
+        if isinstance(await self.poll(ref), Succeeded | Failed):
+            return CancelOutcome.TOO_LATE
+        answer = await self._http.delete(self._path(ref))
+        if answer.ok:
+            return CancelOutcome.STOPPED
+        if answer.status in (400, 404, 409) and answer.is_refusal:
+            return CancelOutcome.TOO_LATE
+        raise self._http.broken(answer, "a cancel")
+
+    async def find(self, order: Order, since: datetime) -> Ref | None:
+        """The one recent generation with this request; the callback's path in it tells equal orders apart."""
+        answer = await self._http.get(_GENERATIONS, {"limit": str(LISTED), "offset": "0"})
+        listed = (answer.json_object() or {}).get("generations")
+        if not answer.ok or not isinstance(listed, list):
+            raise self._http.broken(answer, "a list call")
+        wanted = await self._body(order)
+        ids = [found for entry in listed if (found := _match(entry, wanted, since))]
+        return self._ref(ids[0]) if len(ids) == 1 else None
+
+    async def read_callback(self, endpoint: str, request: CallbackRequest) -> Ref | None:
+        """The ref of the generation that a callback names, if it is one of ours: it is read again here."""
+        try:
+            told: JSON = msgspec.json.decode(request.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        match told:
+            case {"id": str(generation_id)} if generation_id:
+                ref = self._ref(generation_id)
+                return None if await self.poll(ref) == FORGOTTEN else ref
+            case _:
+                return None
+
+    async def _body(self, order: Order) -> JSONObject:
+        urls = await file_urls(order)
+        body = build_body(order, lambda file: {"type": "image", "url": urls[file.path]})
+        return body | ({"callback_url": order.callback_url} if order.callback_url else {})
+
+    def _ref(self, generation_id: str) -> Ref:
+        return {"id": generation_id, "submitted_at": timestamp(self._clock.now())}
+
+    def _path(self, ref: Ref) -> str:
+        return f"{_GENERATIONS}/{quote(text_of(ref, 'id', self.name), safe='')}"
+
+
+def _match(entry: JSON, wanted: JSONObject, since: datetime) -> str | None:
+    match entry:
+        case {"id": str(found), "created_at": created_at, "request": dict(sent)} if is_since(
+            created_at, since
+        ) and holds(sent, wanted):
+            return found
+        case _:
+            return None
+
+
+def _detail_of(told: JSONObject) -> JSON:
+    """Luma's explanation: its text, or the messages of each complaint."""
+    detail = told.get("detail")
+    if not isinstance(detail, list):
+        return detail
+    found = [entry.get("msg") for entry in detail if isinstance(entry, dict)]
+    return "; ".join(message for message in found if isinstance(message, str))
