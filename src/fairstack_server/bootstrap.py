@@ -48,11 +48,13 @@ from fairstack_server.media.store import MediaStore
 from fairstack_server.media.testcard import make_test_card
 from fairstack_server.providers.base import Provider
 from fairstack_server.providers.http import provider_sessions
-from fairstack_server.providers.registry import SPOKEN, build_providers
+from fairstack_server.providers.registry import ADDRESS_SETTINGS, SPOKEN, build_providers
 from fairstack_server.settings import Settings
 from fairstack_server.webhooks.deliver import Deliverer
 
 log = structlog.get_logger()
+
+_POSTER_CHILDREN = 2
 
 
 @dataclass(slots=True)
@@ -127,7 +129,7 @@ async def _wire(
     catalog = Catalog(operator=settings.catalog_dir)
     providers = await _providers(settings, clock, stack)
     configured = frozenset(providers) - {"sandbox"}
-    decoder, poster = ImageDecoder(), PosterMaker()
+    decoder, poster = ImageDecoder(), PosterMaker(children=_POSTER_CHILDREN)
     stack.push_async_callback(decoder.aclose)
     stack.push_async_callback(poster.aclose)
     warming = asyncio.create_task(_warm(decoder, poster), name="warm")
@@ -287,7 +289,8 @@ def _write_card(path: str, width: int, height: int, fps: int, seconds: float, ti
 
 def _trusted_origins(settings: Settings) -> dict[str, list[str]]:
     """Addresses that the operator configured for a provider; trusted for that provider alone (ruling 27)."""
-    names = {"fal": "FAL_QUEUE_URL", "openai_videos": "OPENAI_VIDEOS_URL"}
     return {
-        provider: [settings.providers[name]] for provider, name in names.items() if name in settings.providers
+        provider: [settings.providers[name]]
+        for provider, name in ADDRESS_SETTINGS.items()
+        if settings.providers.get(name)
     }

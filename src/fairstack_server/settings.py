@@ -66,7 +66,7 @@ class Settings:
     submit_attempts: int = _setting(4, "Tries of one route when the request was certainly not sent.")
     database_connections: int = _setting(10, "Connections to PostgreSQL of one process.")
     log_level: str = _setting("info", "debug, info, warning or error.")
-    log_format: str = _setting("console", "console or json.")
+    log_format: str = _setting("auto", "console, json, or auto: console on a terminal, else json.")
     providers: Mapping[str, str] = field(
         default_factory=dict,
         metadata={"meaning": "Keys and addresses of providers, by the vendors' usual names.", "env": "-"},
@@ -84,11 +84,22 @@ PROVIDER_SETTINGS: Mapping[str, str] = {
     "FAL_KEY": "Key of fal.ai.",
     "FAL_QUEUE_URL": "Address of a stand-in for fal.ai: queue, lists and callback keys are asked there.",
     "REPLICATE_API_TOKEN": "Key of Replicate.",
+    "REPLICATE_URL": "Another address of Replicate: a proxy or a stand-in.",
     "RUNWAYML_API_SECRET": "Key of Runway.",
+    "RUNWAYML_URL": "Another address of Runway: a proxy or a stand-in.",
+    "LUMAAI_API_KEY": "Key of Luma Dream Machine.",
+    "LUMA_URL": "Another address of Luma: a proxy or a stand-in.",
     "GOOGLE_CLOUD_PROJECT": "Project of Google Vertex AI (Veo).",
+    "GOOGLE_CLOUD_LOCATION": "Where Vertex AI renders; us-central1 where it is not given.",
+    "GOOGLE_APPLICATION_CREDENTIALS": "Key file (JSON) of a service account that may use Vertex AI.",
+    "GOOGLE_ACCESS_TOKEN": "An access token of Google instead of a key file; you renew it.",
+    "GOOGLE_STORAGE_URI": "gs://bucket/prefix where Vertex AI puts clips; empty: they come inside its answers.",
+    "GOOGLE_VERTEX_URL": "Another address of Vertex AI and its buckets: a proxy or a stand-in.",
     "GEMINI_API_KEY": "Key of the Gemini Developer API; it no longer serves Veo, kept for other uses.",
+    "KLING_API_KEY": "API key of Kling, instead of the pair below.",
     "KLING_ACCESS_KEY": "Access key of Kling.",
     "KLING_SECRET_KEY": "Secret key of Kling.",
+    "KLING_URL": "Another address of Kling: another region, a proxy or a stand-in.",
     "OPENAI_VIDEOS_URL": "Base address of a server that speaks /v1/videos, such as a GPU engine of your own.",
     "OPENAI_VIDEOS_KEY": "Key of that server, if it wants one.",
     "OPENAI_VIDEOS_DIALECT": "How that server takes orders: multipart (default) or json.",

@@ -25,7 +25,8 @@ from fairstack_server.providers.base import (
     Succeeded,
 )
 from fairstack_server.providers.http import Sessions
-from fairstack_server.providers.registry import build_providers
+from fairstack_server.providers.local import Local
+from fairstack_server.providers.registry import SPOKEN, build_providers
 from fairstack_server.settings import Settings
 from tests.providers.exchanges import Exchange, playing, read_exchanges
 from tests.providers.makers import ManualClock
@@ -150,7 +151,12 @@ def test_no_case_is_missing(name: str, sessions: Sessions) -> None:
 
 
 def test_every_vendor_has_a_fixture(sessions: Sessions, tmp_path: Path) -> None:
-    """A vendor that can be configured has exchanges."""
-    every = {"FAL_KEY": "k", "OPENAI_VIDEOS_URL": "http://127.0.0.1:1"}
+    """A vendor that can be configured has exchanges, and every one that is spoken can be configured."""
+    every = {
+        name: value
+        for exchange in EXCHANGES
+        for name, value in exchange.filled(exchange.fixture["settings"], "http://127.0.0.1:1").items()
+    }
     built = build_providers(Settings(home=tmp_path, providers=every), sessions, ManualClock())
     assert set(built) == {exchange.provider for exchange in EXCHANGES}
+    assert set(built) | {Local.name} == SPOKEN

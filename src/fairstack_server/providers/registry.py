@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import cast, get_args
 
 from fairstack_server.clock import Clock
 from fairstack_server.providers.base import Provider
 from fairstack_server.providers.fal import Fal, FalAddresses
+from fairstack_server.providers.google import DEFAULT_LOCATION, Google, VertexPlace
+from fairstack_server.providers.google_token import (
+    GivenToken,
+    ServiceAccount,
+    ServiceAccountTokens,
+    TokenSource,
+)
 from fairstack_server.providers.http import Sessions
+from fairstack_server.providers.kling import ADDRESS as KLING_ADDRESS
+from fairstack_server.providers.kling import Kling
 from fairstack_server.providers.local import Local, Pool
+from fairstack_server.providers.luma import ADDRESS as LUMA_ADDRESS
+from fairstack_server.providers.luma import Luma
 from fairstack_server.providers.openai_videos import Dialect, OpenAIVideos
+from fairstack_server.providers.replicate import ADDRESS as REPLICATE_ADDRESS
+from fairstack_server.providers.replicate import Replicate
+from fairstack_server.providers.runway import ADDRESS as RUNWAY_ADDRESS
+from fairstack_server.providers.runway import Runway
 from fairstack_server.providers.sandbox import MakeCard, Sandbox
 from fairstack_server.settings import Settings, SettingsError
 
@@ -20,7 +37,7 @@ REQUIRED_SETTINGS: Mapping[str, tuple[str, ...]] = {
     "byteplus": ("ARK_API_KEY",),
     "dashscope": ("DASHSCOPE_API_KEY",),
     "fal": ("FAL_KEY",),
-    "google": ("GOOGLE_CLOUD_PROJECT",),
+    "google": ("GOOGLE_CLOUD_PROJECT", "GOOGLE_APPLICATION_CREDENTIALS"),
     "kling": ("KLING_ACCESS_KEY", "KLING_SECRET_KEY"),
     "ltx": ("LTX_API_KEY",),
     "luma": ("LUMAAI_API_KEY",),
@@ -33,15 +50,52 @@ REQUIRED_SETTINGS: Mapping[str, tuple[str, ...]] = {
     "xai": ("XAI_API_KEY",),
 }
 
+#: A required setting -> another one that does as well.
+INSTEAD: Mapping[str, str] = {
+    "GOOGLE_APPLICATION_CREDENTIALS": "GOOGLE_ACCESS_TOKEN",
+    "KLING_ACCESS_KEY": "KLING_API_KEY",
+    "KLING_SECRET_KEY": "KLING_API_KEY",
+}
 
-#: The providers that this version can speak to; the others are in the catalog, waiting for their module.
-SPOKEN = frozenset({Fal.name, Local.name, OpenAIVideos.name})
+#: Provider -> the setting with another address of its: a proxy, a region, a stand-in. Trusted (ruling 27).
+ADDRESS_SETTINGS: Mapping[str, str] = {
+    "fal": "FAL_QUEUE_URL",
+    "google": "GOOGLE_VERTEX_URL",
+    "kling": "KLING_URL",
+    "luma": "LUMA_URL",
+    "openai_videos": "OPENAI_VIDEOS_URL",
+    "replicate": "REPLICATE_URL",
+    "runway": "RUNWAYML_URL",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What providers are made of."""
+
+    values: Mapping[str, str]
+    """Provider settings by the vendors' names."""
+    sessions: Sessions
+    clock: Clock
+    work_dir: Path
+    """Folder of the provider's own, made when first needed."""
+
+    def address(self, name: str, default: str) -> str:
+        """The address that the operator set for this provider, else the vendor's own."""
+        return self.values.get(ADDRESS_SETTINGS[name]) or default
 
 
 def missing_setting(provider: str, configured: Mapping[str, str] | None = None) -> str | None:
     """The first setting that this provider still lacks; None when it lacks none or takes none."""
     have = configured or {}
-    return next((name for name in REQUIRED_SETTINGS.get(provider, ()) if not have.get(name)), None)
+    return next(
+        (
+            name
+            for name in REQUIRED_SETTINGS.get(provider, ())
+            if not have.get(name) and not have.get(INSTEAD.get(name, ""))
+        ),
+        None,
+    )
 
 
 def build_providers(
@@ -63,30 +117,89 @@ def build_providers(
         providers[Local.name] = Local(render_pool, work_dir / Local.name)
     if make_card is not None:
         providers[Sandbox.name] = Sandbox(make_card, work_dir / Sandbox.name, clock)
-    if missing_setting(Fal.name, values) is None:
-        providers[Fal.name] = _fal(values, sessions, clock)
-    if missing_setting(OpenAIVideos.name, values) is None:
-        providers[OpenAIVideos.name] = _openai_videos(values, sessions, clock)
+    for name, build in BUILDERS.items():
+        if missing_setting(name, values) is None:
+            try:
+                providers[name] = build(Parts(values, sessions, clock, work_dir / name))
+            except ValueError as error:
+                raise SettingsError(f"{_settings_of(name)} cannot be used: {error}") from None
     return providers
 
 
-def _fal(values: Mapping[str, str], sessions: Sessions, clock: Clock) -> Fal:
-    queue = values.get("FAL_QUEUE_URL")
+def _settings_of(provider: str) -> str:
+    names = [*REQUIRED_SETTINGS[provider], ADDRESS_SETTINGS[provider]]
+    return " or ".join(dict.fromkeys(names))
+
+
+def _fal(parts: Parts) -> Fal:
+    queue = parts.values.get("FAL_QUEUE_URL")
     addresses = FalAddresses.all_under(queue) if queue else FalAddresses()
-    try:
-        return Fal(sessions, values["FAL_KEY"], addresses, clock)
-    except ValueError as error:
-        raise SettingsError(f"FAL_KEY or FAL_QUEUE_URL cannot be used: {error}") from None
+    return Fal(parts.sessions, parts.values["FAL_KEY"], addresses, parts.clock)
 
 
-def _openai_videos(values: Mapping[str, str], sessions: Sessions, clock: Clock) -> OpenAIVideos:
+def _openai_videos(parts: Parts) -> OpenAIVideos:
+    values = parts.values
     dialect = values.get("OPENAI_VIDEOS_DIALECT", "multipart")
     if dialect not in get_args(Dialect):
-        raise SettingsError(
-            f"OPENAI_VIDEOS_DIALECT={dialect!r} cannot be used: it is one of {get_args(Dialect)}"
-        )
+        raise ValueError(f"OPENAI_VIDEOS_DIALECT={dialect!r} is not one of {get_args(Dialect)}")
     key = values.get("OPENAI_VIDEOS_KEY", "")
-    try:
-        return OpenAIVideos(sessions, values["OPENAI_VIDEOS_URL"], key, clock, cast(Dialect, dialect))
-    except ValueError as error:
-        raise SettingsError(f"OPENAI_VIDEOS_URL or OPENAI_VIDEOS_KEY cannot be used: {error}") from None
+    return OpenAIVideos(parts.sessions, values["OPENAI_VIDEOS_URL"], key, parts.clock, cast(Dialect, dialect))
+
+
+def _replicate(parts: Parts) -> Replicate:
+    address = parts.address(Replicate.name, REPLICATE_ADDRESS)
+    return Replicate(parts.sessions, parts.values["REPLICATE_API_TOKEN"], address, parts.clock)
+
+
+def _runway(parts: Parts) -> Runway:
+    address = parts.address(Runway.name, RUNWAY_ADDRESS)
+    return Runway(parts.sessions, parts.values["RUNWAYML_API_SECRET"], address, parts.clock)
+
+
+def _luma(parts: Parts) -> Luma:
+    address = parts.address(Luma.name, LUMA_ADDRESS)
+    return Luma(parts.sessions, parts.values["LUMAAI_API_KEY"], address, parts.clock)
+
+
+def _google(parts: Parts) -> Google:
+    values = parts.values
+    place = VertexPlace(
+        project=values["GOOGLE_CLOUD_PROJECT"],
+        location=values.get("GOOGLE_CLOUD_LOCATION") or DEFAULT_LOCATION,
+        bucket=values.get("GOOGLE_STORAGE_URI") or None,
+        address=values.get("GOOGLE_VERTEX_URL") or None,
+    )
+    return Google(parts.sessions, place, _google_tokens(parts), parts.work_dir, parts.clock)
+
+
+def _google_tokens(parts: Parts) -> TokenSource:
+    if given := parts.values.get("GOOGLE_ACCESS_TOKEN"):
+        return GivenToken(given)
+    account = ServiceAccount.read(Path(parts.values["GOOGLE_APPLICATION_CREDENTIALS"]).expanduser())
+    return ServiceAccountTokens(parts.sessions, account, parts.clock)
+
+
+def _kling(parts: Parts) -> Kling:
+    values = parts.values
+    return Kling(
+        parts.sessions,
+        parts.clock,
+        parts.address(Kling.name, KLING_ADDRESS),
+        api_key=values.get("KLING_API_KEY", ""),
+        pair=(values.get("KLING_ACCESS_KEY", ""), values.get("KLING_SECRET_KEY", "")),
+    )
+
+
+#: Vendor -> how it is made from the settings; raises ValueError for a value that cannot be used.
+BUILDERS: Mapping[str, Callable[[Parts], Provider]] = {
+    Fal.name: _fal,
+    Google.name: _google,
+    Kling.name: _kling,
+    Luma.name: _luma,
+    OpenAIVideos.name: _openai_videos,
+    Replicate.name: _replicate,
+    Runway.name: _runway,
+}
+
+#: The providers that this version can speak to; the others are in the catalog, waiting for their module.
+SPOKEN = frozenset(BUILDERS) | {Local.name}
