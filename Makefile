@@ -49,6 +49,8 @@ check: .venv/.installed-dev ## Format, lint, types, imports, generated files
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m fairstack_server.spec --check
 	@$(BIN)/python -m fairstack_server.catalog.generate --check
+	@$(BIN)/python -m fairstack_server.settings_page --check
+	@$(BIN)/python -m fairstack_server.providers.stories_page --check
 
 bench: .venv/.installed-dev ## Measure submits/s, gets/s and the overhead of a job
 	@$(BIN)/python -m bench

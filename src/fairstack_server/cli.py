@@ -210,36 +210,42 @@ def _catalog() -> typer.Typer:
     @group.command("check")
     def check_catalog() -> None:
         """Check every entry: prices, routes, defaults, sources."""
-        from fairstack_server.catalog.catalog import Catalog
-        from fairstack_server.catalog.check import check
-        from fairstack_server.clock import SystemClock
-
-        settings = _settings()
-        findings = check(Catalog(operator=settings.catalog_dir), on=SystemClock().now().date())
-        for finding in findings:
-            typer.echo(f"{finding.level:5}  {finding.model}: {finding.message}")
-        errors = sum(finding.level == "error" for finding in findings)
-        typer.echo(f"{errors} errors, {len(findings) - errors} notes")
-        if errors:
-            raise typer.Exit(_FAILED)
+        _guarded(_check_catalog)
 
     @group.command("list")
     def list_catalog() -> None:
         """List every model with its type, tier and default price."""
-        from fairstack_server.catalog.catalog import Catalog
-        from fairstack_server.clock import SystemClock
-        from fairstack_server.money import display
-        from fairstack_server.pricing import price_of_default_clip
-
-        settings = _settings()
-        today = SystemClock().now().date()
-        for model in Catalog(operator=settings.catalog_dir).models():
-            price = price_of_default_clip(model, on=today, margin_percent=settings.margin_percent)
-            typer.echo(
-                f"{model.key:32} {model.type:5} {model.tier:9} {display(price.micros):>9}  {model.name}"
-            )
+        _guarded(_list_catalog)
 
     return group
+
+
+def _check_catalog() -> None:
+    from fairstack_server.catalog.catalog import Catalog
+    from fairstack_server.catalog.check import check
+    from fairstack_server.clock import SystemClock
+
+    settings = _settings()
+    findings = check(Catalog(operator=settings.catalog_dir), on=SystemClock().now().date())
+    for finding in findings:
+        typer.echo(f"{finding.level:5}  {finding.model}: {finding.message}")
+    errors = sum(finding.level == "error" for finding in findings)
+    typer.echo(f"{errors} errors, {len(findings) - errors} notes")
+    if errors:
+        raise typer.Exit(_FAILED)
+
+
+def _list_catalog() -> None:
+    from fairstack_server.catalog.catalog import Catalog
+    from fairstack_server.clock import SystemClock
+    from fairstack_server.money import display
+    from fairstack_server.pricing import price_of_default_clip
+
+    settings = _settings()
+    today = SystemClock().now().date()
+    for model in Catalog(operator=settings.catalog_dir).models():
+        price = price_of_default_clip(model, on=today, margin_percent=settings.margin_percent)
+        typer.echo(f"{model.key:32} {model.type:5} {model.tier:9} {display(price.micros):>9}  {model.name}")
 
 
 def _run_server(host: str | None, port: int | None, home: Path | None, parts: tuple[str, ...]) -> None:
@@ -275,12 +281,13 @@ def _loop(main: Awaitable[None]) -> None:
 
 def _guarded(work: Callable[[], None]) -> None:
     """Answer every foreseen fault in one line, never with a traceback."""
+    from fairstack_server.catalog.load import CatalogError
     from fairstack_server.db.dsn import DatabaseError
     from fairstack_server.serve import PortTaken
 
     try:
         work()
-    except (DatabaseError, PortTaken, SettingsError, FairStackError) as error:
+    except (CatalogError, DatabaseError, PortTaken, SettingsError, FairStackError) as error:
         typer.echo(f"fairstack: {error}", err=True)
         raise typer.Exit(_FAILED) from None
     except KeyboardInterrupt:
