@@ -19,7 +19,7 @@ CALLBACK = Doc(
     summary="For providers: something happened to a task",
     tag="Callbacks",
     params=(
-        Param("provider", "path", "The provider that calls."),
+        Param("provider_name", "path", "The provider that calls."),
         Param("nonce", "path", "The attempt that it calls about; unguessable."),
     ),
     answers={200: Answer("Noted.")},

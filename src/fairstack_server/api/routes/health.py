@@ -53,7 +53,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         page = docs_page(openapi(request.app), gateway.settings.base_url)
         return Response(
             page.encode(),
-            media_type="text/html; charset=utf-8",
+            media_type="text/html",
             headers={"content-security-policy": _PAGE_POLICY},
         )
 
