@@ -28,59 +28,32 @@ def bird_pose(plumage: Plumage, seconds: float) -> list[Capsule]:
     effort = 0.45 + 0.55 * max(0.0, math.sin(2 * math.pi * seconds / 3.9 + 0.9)) ** 0.5
     heave = -0.030 * effort * math.sin(turn + 0.6)
     at = np.array([0.0, heave, 0.0])
-    parts = [
-        Capsule(at + _v(-0.13, 0.0, 0), at + _v(0.12, 0.012, 0), 0.058, 0.066, p.body, fur=0.008, blend=0.06),
-        Capsule(
-            at + _v(-0.22, 0.006, 0), at + _v(-0.08, 0.0, 0), 0.026, 0.056, p.body, fur=0.008, blend=0.05
-        ),
-        Capsule(
-            at + _v(0.12, 0.014, 0), at + _v(0.205, 0.036, 0), 0.052, 0.040, p.head, fur=0.006, blend=0.05
-        ),
-        Capsule(
-            at + _v(0.205, 0.036, 0), at + _v(0.222, 0.037, 0), 0.043, 0.039, p.head, fur=0.005, blend=0.03
-        ),
-        Capsule(
-            at + _v(0.25, 0.030, 0),
-            at + _v(0.318, 0.012, 0),
-            0.014,
-            0.005,
-            p.beak,
-            fur=0.0006,
-            blend=0.006,
-            sharp=True,
-        ),
+    parts = [*_trunk_and_head(p, at), *_tail(p, at, -1.0), *_tail(p, at, 1.0)]
+    return parts + _wing(p, at, -1.0, turn, effort) + _wing(p, at, 1.0, turn, effort)
+
+
+def _trunk_and_head(p: Plumage, at: Point) -> list[Capsule]:
+    def down(a: Point, b: Point, ra: float, rb: float, colour: Vec, blend: float) -> Capsule:
+        return Capsule(at + a, at + b, ra, rb, colour, fur=0.007, blend=blend)
+
+    def horn(a: Point, b: Point, ra: float, rb: float, colour: Vec, gloss: float) -> Capsule:
+        return Capsule(at + a, at + b, ra, rb, colour, fur=0.0005, blend=0.004, sharp=True, gloss=gloss)
+
+    black = (0.01, 0.01, 0.01)
+    return [
+        down(_v(-0.13, 0.0, 0), _v(0.12, 0.012, 0), 0.058, 0.066, p.body, 0.06),
+        down(_v(-0.22, 0.006, 0), _v(-0.08, 0.0, 0), 0.026, 0.056, p.body, 0.05),
+        down(_v(0.12, 0.014, 0), _v(0.205, 0.036, 0), 0.052, 0.040, p.head, 0.05),
+        down(_v(0.205, 0.036, 0), _v(0.222, 0.037, 0), 0.043, 0.039, p.head, 0.03),
+        horn(_v(0.25, 0.030, 0), _v(0.318, 0.012, 0), 0.014, 0.005, p.beak, 0.0),
+        horn(_v(0.236, 0.047, -0.035), _v(0.237, 0.047, -0.035), 0.006, 0.006, black, 1.0),
+        horn(_v(0.236, 0.047, 0.035), _v(0.237, 0.047, 0.035), 0.006, 0.006, black, 1.0),
     ]
-    for side in (-1.0, 1.0):
-        eye = at + _v(0.236, 0.047, side * 0.035)
-        parts.append(
-            Capsule(
-                eye,
-                eye + _v(0.001, 0, 0),
-                0.0060,
-                0.0060,
-                (0.01, 0.01, 0.01),
-                fur=0.0004,
-                blend=0.002,
-                sharp=True,
-                gloss=1.0,
-            )
-        )
-        parts += _wing(p, at, side, turn, effort)
-        tail = at + _v(-0.33, 0.004, side * 0.045)
-        parts.append(
-            Capsule(
-                at + _v(-0.19, 0.006, side * 0.012),
-                tail,
-                0.022,
-                0.036,
-                p.tail,
-                fur=0.004,
-                blend=0.02,
-                squash=4.0,
-                flat=_v(0, 1, 0),
-            )
-        )
-    return parts
+
+
+def _tail(p: Plumage, at: Point, side: float) -> list[Capsule]:
+    root, tip = at + _v(-0.19, 0.006, side * 0.012), at + _v(-0.33, 0.004, side * 0.045)
+    return [Capsule(root, tip, 0.022, 0.036, p.tail, fur=0.004, blend=0.02, squash=4.0, flat=_v(0, 1, 0))]
 
 
 def _wing(p: Plumage, at: Point, side: float, turn: float, effort: float) -> list[Capsule]:

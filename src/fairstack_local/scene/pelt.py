@@ -147,11 +147,12 @@ def _draw_pixel(
             eye.position[1] + ray[1] * far,
             eye.position[2] + ray[2] * far,
         )
-        distance, fur, _nearest = skin(x, y, z, body, near, count)
+        distance, fur, nearest = skin(x, y, z, body, near, count)
         gap = distance - fur
         if gap < far * pixel_angle * 0.4:
             break
-        if gap < miss * far * pixel_angle:
+        # Flat capsules understate their distance, so that it cannot tell how much of a pixel they cover.
+        if gap < miss * far * pixel_angle and body[nearest, 24] > 0.99:
             miss, missed_at, missed_fur = gap / (far * pixel_angle), far, fur
         far += gap * 0.85
         if far > farthest:

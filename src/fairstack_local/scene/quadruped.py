@@ -243,10 +243,8 @@ class _Posing:
         paw = heel - _turned(b.hind[2], math.pi / 2 - lean)
         if swing == 0.0:
             paw[1] = b.paw * 0.92
-        hip, knee, heel, paw = (
-            _aside(joint, side * s)
-            for joint, s in zip((hip, knee, heel, paw), (1, 1.12, 1.0, 0.95), strict=True)
-        )
+        for bone, share in ((hip, 1.0), (knee, 1.12), (heel, 1.0), (paw, 0.95)):
+            bone[2] = side * share
         feather = b.fur + (b.feathers - b.fur) * 0.45
         self._add(
             hip + _at(-0.01 * h, 0.05 * h),
@@ -298,9 +296,8 @@ class _Posing:
         paw = wrist - _turned(b.fore[2], math.pi / 2 - lean)
         if swing == 0.0:
             paw[1] = b.paw * 0.92
-        joint, elbow, wrist, paw = (
-            _aside(j, side * s) for j, s in zip((joint, elbow, wrist, paw), (1, 1.05, 0.95, 0.9), strict=True)
-        )
+        for bone, share in ((joint, 1.0), (elbow, 1.05), (wrist, 0.95), (paw, 0.9)):
+            bone[2] = side * share
         self._add(
             joint + _at(-0.04 * h, 0.10 * h),
             elbow,
@@ -371,10 +368,6 @@ def _between(a: Vec, b: Vec, share: float) -> Vec:
 def _open(side: float) -> float:
     """The legs away from the camera stand in the body's shade."""
     return 0.55 if side > 0 else 1.0
-
-
-def _aside(joint: Point, z: float) -> Point:
-    return np.array([joint[0], joint[1], z])
 
 
 def _bend(root: Point, end: Point, upper: float, lower: float, *, forward: bool) -> tuple[Point, Point]:
