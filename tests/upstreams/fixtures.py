@@ -7,7 +7,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.upstreams.fal import FakeFal
+from tests.upstreams.kling import FakeKling
+from tests.upstreams.luma import FakeLuma
 from tests.upstreams.openai_videos import FakeOpenAIVideos
+from tests.upstreams.replicate import FakeReplicate
+from tests.upstreams.runway import FakeRunway
+from tests.upstreams.vertex import FakeVertex
 
 
 @pytest.fixture
@@ -22,3 +27,38 @@ async def fake_videos() -> AsyncIterator[FakeOpenAIVideos]:
     """A running stand-in of a `/v1/videos` server, with an empty log."""
     async with FakeOpenAIVideos() as videos:
         yield videos
+
+
+@pytest.fixture
+async def fake_replicate() -> AsyncIterator[FakeReplicate]:
+    """A running stand-in of Replicate, with an empty log."""
+    async with FakeReplicate() as replicate:
+        yield replicate
+
+
+@pytest.fixture
+async def fake_runway() -> AsyncIterator[FakeRunway]:
+    """A running stand-in of Runway, with an empty log."""
+    async with FakeRunway() as runway:
+        yield runway
+
+
+@pytest.fixture
+async def fake_luma() -> AsyncIterator[FakeLuma]:
+    """A running stand-in of Luma, with an empty log."""
+    async with FakeLuma() as luma:
+        yield luma
+
+
+@pytest.fixture
+async def fake_vertex() -> AsyncIterator[FakeVertex]:
+    """A running stand-in of Vertex AI, with an empty log."""
+    async with FakeVertex() as vertex:
+        yield vertex
+
+
+@pytest.fixture
+async def fake_kling() -> AsyncIterator[FakeKling]:
+    """A running stand-in of Kling, with an empty log."""
+    async with FakeKling() as kling:
+        yield kling

@@ -142,11 +142,11 @@ class Google:
                     raise self._polls.malformed("a status call")
 
     async def _body(self, order: Order) -> JSONObject:
-        media = {file.path: await asyncio.to_thread(_media, file) for file in files_of(order)}
+        media = {file: await asyncio.to_thread(_media, file) for file in files_of(order)}
 
         def place_file(file: InputFile) -> JSON:
-            inline: JSON = media[file.path]
-            return {"image": inline, "referenceType": "asset"} if file in order.images else inline
+            is_reference = any(file is reference for reference in order.images)
+            return {"image": media[file], "referenceType": "asset"} if is_reference else media[file]
 
         body = build_body(order, place_file)
         if self._place.bucket is not None:

@@ -81,8 +81,8 @@ class Kling:
 
     async def submit(self, order: Order) -> Submission | Failed | RateLimitedUpstream:
         """Create the task, once; the route's endpoint is the path."""
-        images = {file.path: await asyncio.to_thread(_image, file) for file in files_of(order)}
-        body = build_body(order, lambda file: images[file.path]) | {"external_task_id": order.nonce}
+        images = {file: await asyncio.to_thread(_image, file) for file in files_of(order)}
+        body = build_body(order, lambda file: images[file]) | {"external_task_id": order.nonce}
         if order.callback_url:
             body["callback_url"] = order.callback_url
         answer = await self._http.post_json(order.endpoint, body)
