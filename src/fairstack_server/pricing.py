@@ -232,6 +232,8 @@ def _billed_seconds(price: Price, rate: Rate, settled: Settled) -> Fraction:
     else:
         seconds = _known(settled.duration, "length")
     seconds = max(seconds, Fraction(price.minimum_seconds))
+    if price.maximum_seconds is not None:
+        seconds = min(seconds, Fraction(price.maximum_seconds))
     if rate.counts_input:
         seconds += _known(settled.input_seconds, "length of the input")
     return seconds

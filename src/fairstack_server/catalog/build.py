@@ -47,15 +47,16 @@ Given = TypeVar("Given")
 Made = TypeVar("Made")
 _BEYOND_REASON = Decimal(10) ** 12
 _MOST_STEPS = 10_000
-_INPUTS_OF_TYPE: Mapping[ModelType, tuple[str, ...]] = {
+#: The files that make a model one of its type: of each group, one at least.
+_INPUTS_OF_TYPE: Mapping[ModelType, tuple[tuple[str, ...], ...]] = {
     "t2v": (),
-    "i2v": ("image",),
-    "flf": ("image", "end_image"),
-    "r2v": ("images_max",),
-    "v2v": ("video",),
-    "extend": ("video",),
-    "lipsync": ("audio_url",),
-    "upscale": ("video",),
+    "i2v": (("image",),),
+    "flf": (("image",), ("end_image",)),
+    "r2v": (("images_max", "image", "video"),),
+    "v2v": (("video",),),
+    "extend": (("video",),),
+    "lipsync": (("audio_url",),),
+    "upscale": (("video",),),
 }
 #: Where in the entry something stands: names of fields and positions in lists.
 Place = tuple[str | int, ...]
@@ -98,11 +99,10 @@ def build_model(key: str, entry: ModelEntry) -> Model:
 
 def _check_type(entry: ModelEntry) -> None:
     """A model of a type takes the files that make it one."""
-    for role in _INPUTS_OF_TYPE[entry.type]:
-        if getattr(entry.capabilities, role) in ("none", 0):
-            raise EntryError(
-                ("type",), f'a model of type {entry.type} takes "{role}": say so in capabilities'
-            )
+    for roles in _INPUTS_OF_TYPE[entry.type]:
+        if all(getattr(entry.capabilities, role) in ("none", 0) for role in roles):
+            named = " or ".join(f'"{role}"' for role in roles)
+            raise EntryError(("type",), f"a model of type {entry.type} takes {named}: say so in capabilities")
 
 
 def _check_numbers(value: object, place: Place) -> None:
@@ -299,6 +299,7 @@ def _price(entry: PriceEntry, place: Place) -> Price:
         source=entry.source,
         note=entry.note,
         minimum_seconds=entry.minimum_seconds,
+        maximum_seconds=entry.maximum_seconds,
         billing_fps=entry.billing_fps,
     )
 

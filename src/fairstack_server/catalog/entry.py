@@ -123,6 +123,7 @@ class PriceEntry(Struct, frozen=True, forbid_unknown_fields=True):
     rates: Annotated[list[RateEntry], Meta(min_length=1)]
     note: str | None = None
     minimum_seconds: Decimal = Decimal(0)
+    maximum_seconds: Decimal | None = None
     billing_fps: Annotated[int, Meta(ge=1, description="Billed seconds are frames / this.")] | None = None
 
 

@@ -45,7 +45,7 @@ def default_ask(model: Model) -> VideoAsk:
         images=(STAND_IN_URL,) if model.type == "r2v" and caps.images_max else None,
         video=needed(caps.video),
         audio_url=needed(caps.audio_url),
-        input_seconds=Decimal(5) if caps.length_of is not None else None,
+        input_seconds=Decimal(5) if "required" in (caps.video, caps.audio_url) else None,
     )
 
 

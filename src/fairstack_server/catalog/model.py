@@ -179,6 +179,8 @@ class Price:
     note: str | None = None
     minimum_seconds: Decimal = Decimal(0)
     """A shorter clip is billed as if it were this long."""
+    maximum_seconds: Decimal | None = None
+    """A longer input makes a clip of this length; None = the clip is as long as it was settled."""
     billing_fps: int | None = None
     """Billed seconds are frames / this; None = they are the duration."""
 
