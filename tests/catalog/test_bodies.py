@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from fairstack_server.catalog.catalog import Catalog
-from fairstack_server.catalog.combinations import every_ask
+from fairstack_server.catalog.combinations import every_choice
+from fairstack_server.catalog.inputs import default_ask
 from fairstack_server.catalog.model import VALUE_FORMS, Model, Route
 from fairstack_server.catalog.parameters import resolve
 from fairstack_server.catalog.request import VideoAsk
+from fairstack_server.catalog.settled import Settled
 from fairstack_server.providers.base import InputFile, Order
 from fairstack_server.providers.body import FORMS, build_body
 from tests.catalog.conftest import ask
@@ -18,9 +21,9 @@ from tests.upstreams.fal_schema import complaints
 FILE = InputFile("image/png", "0" * 64, "/nowhere.png", "https://example.com/copy.png")
 
 
-def body_of(model: Model, route: Route, asked: VideoAsk) -> dict[str, Any]:
+def body_of(model: Model, route: Route, asked: VideoAsk, settled: Settled | None = None) -> dict[str, Any]:
     """The body in which this route sends the request."""
-    settled = resolve(model, asked)
+    settled = settled if settled is not None else resolve(model, asked)
     order = Order(
         nonce="n",
         model=model.key,
@@ -36,18 +39,23 @@ def body_of(model: Model, route: Route, asked: VideoAsk) -> dict[str, Any]:
         negative_prompt=settled.negative_prompt,
         audio=settled.audio,
         image=FILE if "image" in settled.inputs else None,
+        end_image=FILE if "end_image" in settled.inputs else None,
+        images=(FILE,) if "images" in settled.inputs else (),
+        video=FILE if "video" in settled.inputs else None,
+        audio_track=FILE if "audio_url" in settled.inputs else None,
         options=settled.options,
         field_map=route.field_map,
         formats=route.formats,
+        values=route.values,
         fixed=route.fixed,
     )
     return build_body(order, lambda file: file.url)
 
 
 def routes_to(catalog: Catalog, provider: str) -> Iterator[tuple[Model, Route]]:
-    """Every route of a provider, with its model; routes that are off are left out."""
+    """Every route of a provider, with its model; an operator may switch on those that are off."""
     for model in catalog.models():
-        yield from ((model, route) for route in model.routes if route.provider == provider and route.costs)
+        yield from ((model, route) for route in model.routes if route.provider == provider)
 
 
 def test_fal_takes_every_setting_of_every_model(builtin: Catalog) -> None:
@@ -55,10 +63,59 @@ def test_fal_takes_every_setting_of_every_model(builtin: Catalog) -> None:
     found = [
         (model.key, complaint)
         for model, route in routes_to(builtin, "fal")
-        for asked in every_ask(model)
-        for complaint in complaints(route.endpoint, body_of(model, route, asked))
+        for asked, settled in every_choice(model)
+        for complaint in complaints(route.endpoint, body_of(model, route, asked, settled))
     ]
     assert found == []
+
+
+def test_fal_takes_the_defaults_of_every_model_with_a_seed_and_a_negative_prompt(builtin: Catalog) -> None:
+    """What a first request says fits, with the two words that nearly every user adds."""
+    checked = 0
+    for model, route in routes_to(builtin, "fal"):
+        caps = model.capabilities
+        asked = replace(
+            default_ask(model),
+            seed=7 if caps.seed else None,
+            negative_prompt="rain" if caps.negative_prompt else None,
+        )
+        assert complaints(route.endpoint, body_of(model, route, asked)) == [], model.key
+        checked += 1
+    assert checked >= 250
+
+
+def test_every_route_can_write_the_defaults_of_its_model(builtin: Catalog) -> None:
+    """Whatever the provider: every value fits its form, and no path contradicts another."""
+    for model in builtin.models():
+        asked = default_ask(model)
+        for route in model.routes:
+            body = body_of(model, route, asked)
+            assert body, f"{model.key} by {route.provider}"
+
+
+def test_a_switch_by_another_name_is_found(builtin: Catalog) -> None:
+    """`audio` is `sound` for one vendor and `keep_original_sound` for an endpoint that copies a video's."""
+    kling = builtin.get("kling-3-std-i2v")
+    asked = ask(image="https://example.com/photo.jpg", audio=False, duration=7)
+    fal, own = (body_of(kling, route, asked) for route in kling.routes[:2])
+    assert (fal["generate_audio"], fal["start_image_url"], fal["duration"]) == (False, FILE.url, "7")
+    assert (own["sound"], own["image"], own["model_name"]) == ("off", FILE.url, "kling-v3")
+    motion = builtin.get("kling-3-motion-std")
+    copied = body_of(motion, motion.routes[0], replace(default_ask(motion), audio=False))
+    assert (copied["keep_original_sound"], copied["character_orientation"]) == (False, "video")
+
+
+def test_lists_and_frames_are_written_as_the_vendor_has_them(builtin: Catalog) -> None:
+    """Two pictures become the list of keyframes, seconds become frames, pixels become a table."""
+    pika = builtin.get("pika-2-2-frames")
+    assert body_of(pika, pika.routes[0], default_ask(pika))["image_urls"] == [FILE.url, FILE.url]
+    wan = builtin.get("wan-2-2-a14b-t2v")
+    assert body_of(wan, wan.routes[0], ask(duration=10))["num_frames"] == 161
+    magi = builtin.get("magi-1-distilled-t2v")
+    assert body_of(magi, magi.routes[0], ask(duration=8))["num_frames"] == 192
+    ltx = builtin.get("ltx-2-19b-t2v")
+    sized = body_of(ltx, ltx.routes[0], ask(aspect_ratio="9:16"))
+    assert (sized["video_size"], sized["num_frames"]) == ({"width": 720, "height": 1280}, 121)
 
 
 def test_wan_asks_a_server_of_your_own_in_its_words(builtin: Catalog) -> None:

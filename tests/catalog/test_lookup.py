@@ -8,9 +8,19 @@ from fairstack_server.catalog.catalog import Catalog, ModelFilter
 from fairstack_server.errors import BadRequest
 from fairstack_server.providers.registry import REQUIRED_SETTINGS
 
+_GEN_4 = ["runway-gen4-turbo-i2v"]
+_GEN_4_ALEPH = ["runway-gen4-aleph-v2v"]
+
 
 @pytest.mark.parametrize(
-    ("alias", "key"), [("runway-gen-4", "runway-gen4-turbo-i2v"), ("veo-3-t2v", "veo-3")]
+    ("alias", "key"),
+    [
+        ("runway-gen-4", "runway-gen4-turbo-i2v"),
+        ("veo-3-t2v", "veo-3"),
+        ("veo-3-1-quality", "veo-3-1"),
+        ("seedance-v1-5-pro-i2v", "seedance-1-5-pro-i2v"),
+        ("kling-3-0-std", "kling-3-std-t2v"),
+    ],
 )
 def test_an_alias_names_its_model(builtin: Catalog, alias: str, key: str) -> None:
     """The names that people know lead to the key."""
@@ -49,18 +59,26 @@ def test_a_key_of_a_megabyte_is_answered_short(builtin: Catalog) -> None:
 @pytest.mark.parametrize(
     ("wanted", "keys"),
     [
-        (ModelFilter(type="i2v", tier="standard"), ["kling-2-1-std-i2v"]),
-        (ModelFilter(provider="google"), ["veo-3"]),
-        (ModelFilter(provider="Kling"), ["kling-2-1-std-i2v"]),
+        (ModelFilter(type="lipsync"), ["kling-avatar-2-pro", "kling-avatar-2-std", "veed-fabric-1"]),
+        (ModelFilter(type="extend", tier="standard", provider="xai"), ["grok-imagine-extend"]),
+        (ModelFilter(provider="Runway", tier="premium"), ["runway-aleph-2-v2v", *_GEN_4_ALEPH, *_GEN_4]),
         (ModelFilter(provider="local"), ["local-parallax-i2v", "local-scene-t2v"]),
-        (ModelFilter(q="gen-4 STEADY"), ["runway-gen4-turbo-i2v"]),
-        (ModelFilter(status="deprecated"), []),
+        (ModelFilter(q="gen-4 STEADY"), _GEN_4),
+        (ModelFilter(status="deprecated"), ["sora-2-i2v", "sora-2-pro-i2v", "sora-2-pro-t2v", "sora-2-t2v"]),
         (ModelFilter(q="no such words"), []),
     ],
 )
 def test_models_are_filtered(builtin: Catalog, wanted: ModelFilter, keys: list[str]) -> None:
     """Each filter of GET /v1/models narrows the list to what it names."""
     assert [model.key for model in builtin.models(wanted)] == keys
+
+
+def test_a_provider_is_a_maker_or_one_who_renders(builtin: Catalog) -> None:
+    """`provider=google` finds what Google made; `provider=fal` what fal renders, whoever made it."""
+    google = builtin.models(ModelFilter(provider="google"))
+    assert {model.vendor for model in google} == {"Google"}
+    makers = {model.vendor for model in builtin.models(ModelFilter(provider="fal"))}
+    assert len(makers) >= 20
 
 
 def test_how_to_enable_names_the_settings_that_would_help(builtin: Catalog) -> None:

@@ -246,7 +246,8 @@ def test_an_image_on_a_text_model_names_the_twin(builtin: Catalog) -> None:
     error = refusal(builtin, "local-scene-t2v", image=IMAGE)
     assert error.param == "image"
     assert '"local-parallax-i2v"' in error.message
-    assert "GET /v1/models?type=i2v" in refusal(builtin, "wan-2-1-t2v", image=IMAGE).message
+    assert '"wan-2-1-i2v"' in refusal(builtin, "wan-2-1-t2v", image=IMAGE).message
+    assert "GET /v1/models?type=i2v" in refusal(builtin, "infinity-star-t2v", image=IMAGE).message
 
 
 def test_a_limit_narrows_what_is_on_offer_and_moves_the_default(make: MakeModel) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairstack_server.catalog.catalog import Catalog
-from fairstack_server.catalog.combinations import every_ask, every_setting
+from fairstack_server.catalog.combinations import every_setting
 from fairstack_server.catalog.parameters import resolve
 from fairstack_server.pricing import (
     Unpriced,
@@ -22,6 +22,7 @@ from fairstack_server.pricing import (
     route_cost,
     usable_routes,
 )
+from fairstack_server.providers.registry import REQUIRED_SETTINGS
 from tests.catalog.conftest import TODAY, MakeModel, ask
 from tests.catalog.golden import TABLE, golden_lines
 
@@ -49,6 +50,26 @@ def test_the_seeds_clip_costs_48000_micros(builtin: Catalog) -> None:
         ("veo-3", {"duration": 4, "resolution": "1080p"}, 1_600_000),
         ("runway-gen4-turbo-i2v", {"image": IMAGE}, 250_000),
         ("runway-gen4-turbo-i2v", {"image": IMAGE, "duration": 2}, 100_000),
+        # 5 s of 81 frames at 16 a second are billed as 5.0625 s at $0.08.
+        ("wan-2-2-a14b-t2v", {}, 405_000),
+        ("wan-2-2-5b-fast-t2v", {"resolution": "480p"}, 12_500),
+        # 1280 x 720 x 24 x 5 / 1024 tokens at $2.40 a million; half of it without sound.
+        ("seedance-1-5-pro-t2v", {}, 259_200),
+        ("seedance-1-5-pro-t2v", {"audio": False}, 129_600),
+        # $0.45, and $0.45 for the sound; at 1080p $0.75 and $0.75.
+        ("pixverse-v5-6-t2v", {"audio": True}, 900_000),
+        ("pixverse-v5-6-t2v", {"audio": True, "resolution": "1080p"}, 1_500_000),
+        # 1080p: $0.20 and $0.10 a second; below it one price for any length.
+        ("vidu-q2-t2v", {"resolution": "1080p", "duration": 8}, 1_000_000),
+        ("vidu-q2-t2v", {"duration": 8}, 300_000),
+        # 6 s at $0.07, $0.002 for the image.
+        ("grok-imagine-i2v", {"image": IMAGE}, 422_000),
+        # 10 s from an image are made by keyframes, at the rate of text to video.
+        ("luma-ray-3-2-i2v", {"image": IMAGE, "duration": 10}, 2_000_000),
+        # ceil(1280 x 720 x 121 / 1e6) = 112 at $0.0018
+        ("ltx-2-19b-t2v", {}, 201_600),
+        # 4 s at least, at $0.08.
+        ("magi-1-distilled-t2v", {}, 320_000),
     ],
 )
 def test_quotes_of_the_models_of_the_seed(
@@ -85,7 +106,7 @@ def test_a_margin_never_lowers_a_price_and_never_makes_a_fraction(
 ) -> None:
     """Any setting, any day, any margin: at least the cost, rounded up by less than a micro."""
     model = data.draw(st.sampled_from(builtin.models()))
-    settled = resolve(model, data.draw(st.sampled_from(list(every_ask(model)))))
+    settled = data.draw(st.sampled_from(list(every_setting(model))))
     plain = quote(model, settled, on=on).micros
     raised = quote(model, settled, on=on, margin_percent=margin).micros
     if model.prices:
@@ -159,6 +180,13 @@ def test_a_short_clip_may_be_billed_as_a_longer_one(make: MakeModel) -> None:
     assert quote(model, resolve(model, ask(duration=6)), on=TODAY).micros == 600_000
 
 
+def test_a_video_beyond_the_longest_clip_is_billed_up_to_it(builtin: Catalog) -> None:
+    """20 seconds of input are billed as such, the clip of them as the 8 seconds that it is at most."""
+    edit = builtin.get("grok-imagine-v2v-edit")
+    asked = ask(video=IMAGE, input_seconds=Decimal(20))
+    assert quote(edit, resolve(edit, asked), on=TODAY).micros == 20 * 10_000 + 8 * 70_000
+
+
 def test_what_has_no_rate_has_no_price(make: MakeModel) -> None:
     """A setting that no rate covers is refused, never guessed."""
     model = make(rates='{ usd = "1", when = { duration = 5 } }', capabilities=SIZED)
@@ -191,7 +219,7 @@ def test_the_price_follows_the_first_configured_route_with_a_cost(builtin: Catal
     assert (loud.route.provider, silent.route.provider) == ("fal", "fal")
 
 
-EVERYBODY = frozenset({"local", "fal", "google", "kling", "replicate", "runway", "openai_videos"})
+EVERYBODY = frozenset(REQUIRED_SETTINGS) | {"local"}
 
 
 def reasons(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fairstack_server.catalog.catalog import Catalog
-from fairstack_server.catalog.combinations import every_ask
+from fairstack_server.catalog.combinations import every_ask, every_choice
 from fairstack_server.catalog.generate import main, stale_files
 from fairstack_server.catalog.model import Model
 from fairstack_server.catalog.parameter_schema import request_schema
@@ -39,17 +39,19 @@ def body_of(ask: VideoAsk) -> dict[str, Any]:
     """The request as JSON would have it."""
     fields = ("duration", "aspect_ratio", "resolution", "audio", "seed", "options", "image")
     values = {name: getattr(ask, name) for name in fields}
-    number = values["duration"]
-    values["duration"] = float(number) if isinstance(number, Decimal) else number
-    return {name: value for name, value in values.items() if value is not None}
+    return {name: json_value(value) for name, value in values.items() if value is not None}
+
+
+def json_value(value: Any) -> Any:
+    """The value as JSON would have it."""
+    return float(value) if isinstance(value, Decimal) else value
 
 
 def test_every_request_that_a_schema_allows_is_taken(builtin: Catalog) -> None:
     """The schema that is served and the check that is made agree on every setting of every model."""
     for model in builtin.models():
         properties = request_schema(model)["properties"]
-        for ask in every_ask(model):
-            resolve(model, ask)
+        for ask, _ in every_choice(model):
             assert all(fits(properties[name], value) for name, value in body_of(ask).items())
 
 
@@ -66,12 +68,15 @@ def test_every_request_that_a_schema_allows_is_taken(builtin: Catalog) -> None:
     ],
 )
 def test_what_the_schema_forbids_is_refused(builtin: Catalog, asked: dict[str, Any]) -> None:
-    """And the other way round: no value outside the schema gets through."""
+    """And the other way round: a value gets through where the schema has it, and nowhere else."""
+    ((name, value),) = asked.items()
+    refusals = 0
     for model in builtin.models():
         properties = request_schema(model)["properties"]
-        ((name, value),) = asked.items()
-        assert name not in properties or not fits(properties[name], value)
-        assert refused(model, asked)
+        allowed = name in properties and fits(properties[name], value)
+        assert refused(model, asked) is not allowed, model.key
+        refusals += not allowed
+    assert refusals > 100
 
 
 def refused(model: Model, asked: dict[str, Any]) -> bool:
@@ -93,7 +98,8 @@ def test_a_schema_states_the_defaults_that_are_filled_in(builtin: Catalog) -> No
         )
         for name in ("duration", "aspect_ratio", "resolution", "audio"):
             stated = schema["properties"].get(name, {})
-            assert "default" not in stated or stated["default"] == getattr(settled, name)
+            # 10.8 seconds are a Decimal here and a number of JSON there.
+            assert "default" not in stated or stated["default"] == json_value(getattr(settled, name))
 
 
 def test_a_schema_requires_what_the_model_needs(builtin: Catalog) -> None:

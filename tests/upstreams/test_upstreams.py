@@ -63,12 +63,22 @@ async def test_fal_wants_what_is_required(fake_fal: FakeFal) -> None:
 
 
 def test_every_endpoint_of_the_table_can_be_checked() -> None:
-    """Every entry has required fields and is content with them, and the unchecked ones are listed."""
-    assert unchecked_endpoints() == ["fal-ai/wan/v2.1/1.3b/text-to-video"]
-    for endpoint in TABLE:
-        missing = [entry["loc"][1] for entry in complaints(endpoint, {})]
-        assert "prompt" in missing and set(missing) <= {"prompt", "image_url"}, endpoint
-        assert complaints(endpoint, dict.fromkeys(missing, "https://a/b")) == [], endpoint
+    """Every entry is content with its required fields alone, and the unchecked ones are listed."""
+    unchecked = unchecked_endpoints()
+    assert len(unchecked) == 24
+    assert "fal-ai/wan/v2.1/1.3b/text-to-video" in unchecked
+    for endpoint, entry in TABLE.items():
+        missing = [complaint["loc"][1] for complaint in complaints(endpoint, {})]
+        assert missing or entry["input"] is not None, endpoint
+        body = {name: _stand_in((entry["input"] or {}).get(name, {})) for name in missing}
+        assert complaints(endpoint, body) == [], endpoint
+
+
+def _stand_in(field: dict[str, Any]) -> Any:
+    """A value that the field takes."""
+    if "enum" in field:
+        return field["enum"][0]
+    return ["https://a/b"] if field.get("type") == "Array<string>" else "https://a/b"
 
 
 async def test_fal_calls_back_when_the_task_ends(fake_fal: FakeFal) -> None:
