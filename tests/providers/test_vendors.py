@@ -92,7 +92,7 @@ CASES = {
         {"LUMAAI_API_KEY": "$key", "LUMA_URL": "$base"},
         _order(
             "/dream-machine/v1/generations/video",
-            {"prompt": "prompt", "image": "keyframes.frame0", "duration": "duration"},
+            {"prompt": "prompt", "image": "keyframes.frame0.url", "duration": "duration"},
             image=IMAGE,
             formats={"duration": "seconds_suffix"},
             fixed={"model": "ray-2"},

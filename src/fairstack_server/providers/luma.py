@@ -129,7 +129,14 @@ class Luma:
 
     async def _body(self, order: Order) -> JSONObject:
         urls = await file_urls(order)
-        body = build_body(order, lambda file: {"type": "image", "url": urls[file.path]})
+        body = build_body(order, lambda file: urls[file.path])
+        if keyframes := object_in(body, "keyframes"):
+            # A route's fixed fields name the type of frames that this order may not have.
+            body["keyframes"] = {
+                name: {"type": "image", **frame}
+                for name, frame in keyframes.items()
+                if isinstance(frame, dict) and "url" in frame
+            }
         return body | ({"callback_url": order.callback_url} if order.callback_url else {})
 
     def _ref(self, generation_id: str) -> Ref:
