@@ -1,0 +1,87 @@
+"""One gateway with five vendors behind it, shared by a module's tests."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fairstack_server.db.dsn import Dsn
+from fairstack_server.inputs import example_picture
+from tests.conftest import make_folder
+from tests.gateway.running import Running, running_gateway
+from tests.upstreams.kling import FakeKling
+from tests.upstreams.luma import FakeLuma
+from tests.upstreams.replicate import FakeReplicate
+from tests.upstreams.runway import FakeRunway
+from tests.upstreams.tasks import TaskUpstream
+from tests.upstreams.vertex import FakeVertex
+
+MODELS = Path(__file__).parent / "models"
+PUBLIC = "https://gate.example"
+PRICE_MICROS = 250_000
+"""Of five seconds of any model here."""
+
+
+@dataclass
+class Stage:
+    """The gateway, the stand-ins by provider, and an uploaded picture."""
+
+    gateway: Running
+    fakes: dict[str, TaskUpstream]
+    picture: str
+
+    def order(self, provider: str, prompt: str = "slow zoom") -> dict[str, object]:
+        """An order for that provider's model."""
+        return {"model": f"e2e-{provider}", "prompt": prompt, "image": self.picture}
+
+
+@pytest.fixture(scope="module")
+async def stage(module_database: Dsn) -> AsyncIterator[Stage]:
+    """Everything running, with money in the wallet."""
+    home = make_folder()
+    async with AsyncExitStack() as stack:
+        replicate = await stack.enter_async_context(FakeReplicate())
+        runway = await stack.enter_async_context(FakeRunway())
+        luma = await stack.enter_async_context(FakeLuma())
+        vertex = await stack.enter_async_context(FakeVertex())
+        kling = await stack.enter_async_context(FakeKling())
+        gateway = await stack.enter_async_context(
+            running_gateway(
+                module_database,
+                home,
+                catalog_dir=str(MODELS),
+                public_url=PUBLIC,
+                REPLICATE_API_TOKEN=replicate.key,
+                REPLICATE_URL=replicate.base_url,
+                RUNWAYML_API_SECRET=runway.key,
+                RUNWAYML_URL=runway.base_url,
+                LUMAAI_API_KEY=luma.key,
+                LUMA_URL=luma.base_url,
+                GOOGLE_CLOUD_PROJECT=vertex.project,
+                GOOGLE_APPLICATION_CREDENTIALS=str(vertex.write_credentials(home / "account.json")),
+                GOOGLE_STORAGE_URI="gs://clips/veo",
+                GOOGLE_VERTEX_URL=vertex.base_url,
+                KLING_ACCESS_KEY=kling.pair[0],
+                KLING_SECRET_KEY=kling.pair[1],
+                KLING_URL=kling.base_url,
+            )
+        )
+        await gateway.grant(100_000_000)
+        kept = await gateway.call(
+            "POST", "/v1/files", example_picture(), headers={"Content-Type": "image/png"}
+        )
+        assert kept.status == 201, kept.body
+        fakes = {
+            "replicate": replicate,
+            "runway": runway,
+            "luma": luma,
+            "google": vertex,
+            "kling": kling,
+        }
+        yield Stage(gateway, fakes, kept.json["id"])
+    shutil.rmtree(home)

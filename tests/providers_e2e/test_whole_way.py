@@ -1,0 +1,189 @@
+"""From an order over HTTP to a stored clip and one charge, for each vendor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairstack_server.db.dsn import Dsn
+from fairstack_server.inputs import example_picture
+from tests.gateway.running import Running, running_gateway
+from tests.providers_e2e.conftest import MODELS, PRICE_MICROS, PUBLIC, Stage
+from tests.upstreams.replicate import FakeReplicate
+from tests.upstreams.tasks import TaskUpstream
+from tests.upstreams.upstream import Script, Task
+from tests.upstreams.vertex import FakeVertex
+
+EVERY = ("replicate", "runway", "luma", "google", "kling")
+FINDABLE = ("replicate", "luma", "kling")
+CANCELLABLE = ("replicate", "runway", "luma")
+
+
+@pytest.fixture(autouse=True)
+def fresh(stage: Stage) -> None:
+    """Every test finds the stand-ins well-behaved."""
+    for fake in stage.fakes.values():
+        fake.script, fake.next_scripts = Script(), []
+        fake.faults.planned.clear()
+
+
+def _tasks(fake: TaskUpstream, prompt: str) -> list[Task]:
+    return [task for task in fake.log.tasks.values() if prompt in str(task.body)]
+
+
+def _submits(fake: TaskUpstream, prompt: str) -> int:
+    return sum(prompt in str(call.body) for call in fake.log.submits)
+
+
+async def _until_asked(stage: Stage, provider: str, prompt: str) -> None:
+    """Wait until the stand-in has been asked for this order."""
+    for _ in range(200):
+        if _submits(stage.fakes[provider], prompt):
+            return
+        await stage.gateway.gateway.clock.sleep(0.02)
+    raise AssertionError("the order never came")
+
+
+async def _call_back(stage: Stage, provider: str, body: bytes, headers: dict[str, str]) -> int:
+    url = stage.fakes[provider].last_task.callback_url
+    assert url is not None and url.startswith(f"{PUBLIC}/callbacks/{provider}/")
+    answer = await stage.gateway.call("POST", url.removeprefix(PUBLIC), body, headers=headers, key="")
+    return answer.status
+
+
+async def _check_clip(gateway: Running, job: Any) -> None:
+    assert job["status"] == "completed", job
+    assert job["url"].startswith(f"{PUBLIC}/media/")
+    assert job["metadata"]["width"] == 1280 and job["metadata"]["height"] == 720
+    stored = await gateway.http.get(gateway.base_url + job["url"].removeprefix(PUBLIC))
+    assert (await stored.read())[4:8] == b"ftyp"
+
+
+@pytest.mark.parametrize("provider", EVERY)
+async def test_an_order_becomes_a_clip(stage: Stage, provider: str) -> None:
+    """A job is submitted once, completed with our own copy of the clip, and charged what was quoted."""
+    before = await stage.gateway.money()
+    job = await stage.gateway.ended(stage.order(provider))
+    await _check_clip(stage.gateway, job)
+    assert job["cost"]["micro"] == PRICE_MICROS
+    assert await stage.gateway.money() == (before[0] - PRICE_MICROS, before[1])
+    assert len(_tasks(stage.fakes[provider], "slow zoom")) == 1
+
+
+@pytest.mark.parametrize("provider", FINDABLE)
+async def test_a_lost_answer_costs_one_clip(stage: Stage, provider: str) -> None:
+    """When the answer to the submit is lost, the job finds its task, completes, and was ordered once."""
+    fake, prompt = stage.fakes[provider], f"lost at {provider}"
+    fake.faults.add("drop", on="submit")
+    await _check_clip(stage.gateway, await stage.gateway.ended(stage.order(provider, prompt)))
+    assert _submits(fake, prompt) == len(_tasks(fake, prompt)) == 1
+
+
+@pytest.mark.parametrize("provider", ["runway", "google"])
+async def test_a_lost_answer_of_class_d_is_not_sent_again(stage: Stage, provider: str) -> None:
+    """Where nothing shows what became of an order, the job waits with its money held, and sends nothing."""
+    fake, prompt = stage.fakes[provider], f"unknown at {provider}"
+    fake.faults.add("reset", on="submit")
+    submitted = await stage.gateway.submit(stage.order(provider, prompt))
+    job = await stage.gateway.wait(submitted.json["id"], seconds=1)
+    assert job["status"] == "processing" and _submits(fake, prompt) == 1
+    assert (await stage.gateway.money())[1] >= PRICE_MICROS
+
+
+@pytest.mark.parametrize("provider", CANCELLABLE)
+async def test_a_running_task_is_cancelled(stage: Stage, provider: str) -> None:
+    """A cancel reaches the vendor; the job is cancelled and costs nothing on either side."""
+    fake, prompt = stage.fakes[provider], f"cancel at {provider}"
+    fake.script = Script(render_seconds=60)
+    before = await stage.gateway.money()
+    submitted = await stage.gateway.submit(stage.order(provider, prompt))
+    await _until_asked(stage, provider, prompt)
+    asked = await stage.gateway.call("POST", f"/v1/jobs/{submitted.json['id']}/cancel")
+    assert asked.status in (200, 202), asked.body
+    job = await stage.gateway.wait(submitted.json["id"])
+    assert job["status"] == "cancelled" and job["cost"]["micro"] == 0, job
+    assert _tasks(fake, prompt)[0].cancelled
+    assert await stage.gateway.money() == before
+
+
+@pytest.mark.parametrize("provider", EVERY)
+async def test_a_moderated_render_costs_nothing(stage: Stage, provider: str) -> None:
+    """What the vendor's moderation blocks is told as such, without a charge."""
+    stage.fakes[provider].script = Script(outcome="moderated")
+    before = await stage.gateway.money()
+    job = await stage.gateway.ended(stage.order(provider, f"blocked at {provider}"))
+    assert (job["status"], job["error"]["code"]) == ("failed", "content_filtered")
+    assert await stage.gateway.money() == before
+
+
+@pytest.mark.parametrize("provider", FINDABLE)
+async def test_a_callback_brings_a_lost_receipt_back(stage: Stage, provider: str) -> None:
+    """Where answer and list say nothing, the callback to its nonce's path makes the job whole again."""
+    fake, prompt = stage.fakes[provider], f"called back at {provider}"
+    fake.script = Script(list_lag_seconds=600)
+    fake.faults.add("drop", on="submit")
+    if provider == "kling":
+        # Its look-up by our id would find the task at once.
+        fake.faults.add("http_500", on="status", after=False)
+    submitted = await stage.gateway.submit(stage.order(provider, prompt))
+    await _until_asked(stage, provider, prompt)
+    body = fake.callback_body(fake.last_task)
+    assert await _call_back(stage, provider, body, fake.callback_headers(body)) == 200
+    await _check_clip(stage.gateway, await stage.gateway.wait(submitted.json["id"]))
+    assert _submits(fake, prompt) == 1
+
+
+async def test_a_forged_callback_is_nothing(stage: Stage) -> None:
+    """A callback that Replicate did not sign is refused, whatever it says."""
+    fake = stage.fakes["replicate"]
+    assert isinstance(fake, FakeReplicate)
+    await stage.gateway.ended(stage.order("replicate", "forged"))
+    body = fake.callback_body(fake.last_task)
+    genuine = fake.callback_headers(body)
+    assert await _call_back(stage, "replicate", body + b" ", genuine) == 404
+    assert await _call_back(stage, "replicate", body, fake.callback_headers(body, at=1.0)) == 404
+    assert await _call_back(stage, "replicate", body, genuine) == 200
+
+
+async def test_an_unsigned_callback_about_nothing_of_ours_is_nothing(stage: Stage) -> None:
+    """Luma and Kling sign nothing: a task that they do not know is no reason for anything."""
+    for provider, forged in (("luma", b'{"id": "stranger"}'), ("kling", b'{"task_id": "stranger"}')):
+        await stage.gateway.ended(stage.order(provider, f"stranger at {provider}"))
+        assert await _call_back(stage, provider, forged, {}) == 404
+
+
+async def test_google_keys_go_to_google_only(stage: Stage) -> None:
+    """The clip is read from the bucket with the service account's token, which nobody else is shown."""
+    vertex = stage.fakes["google"]
+    assert isinstance(vertex, FakeVertex)
+    await stage.gateway.ended(stage.order("google", "token"))
+    assert vertex.log.of("content")[-1].headers["authorization"] == f"Bearer {vertex.tokens[-1]}"
+    others = [
+        call.headers for name, fake in stage.fakes.items() if name != "google" for call in fake.log.seen
+    ]
+    assert others and not any("ya29." in str(headers) for headers in others)
+
+
+async def test_a_clip_inside_the_answer(database: Dsn, home: Path) -> None:
+    """Without a bucket, Veo's clip comes inside the answer and is kept all the same; nothing is left over."""
+    async with (
+        FakeVertex() as vertex,
+        running_gateway(
+            database,
+            home,
+            catalog_dir=str(MODELS),
+            GOOGLE_CLOUD_PROJECT=vertex.project,
+            GOOGLE_ACCESS_TOKEN=vertex.key,
+            GOOGLE_VERTEX_URL=vertex.base_url,
+        ) as gateway,
+    ):
+        await gateway.grant(1_000_000)
+        picture = await gateway.call(
+            "POST", "/v1/files", example_picture(), headers={"Content-Type": "image/png"}
+        )
+        job = await gateway.ended({"model": "e2e-google", "prompt": "inline", "image": picture.json["id"]})
+        assert job["status"] == "completed" and job["cost"]["micro"] == PRICE_MICROS
+        assert list((home / "work" / "google").iterdir()) == []
+        assert list(vertex.log.billed.values()) == [1]
