@@ -13,15 +13,28 @@ from fairstack_server.catalog.model import VALUE_FORMS, Model, Route
 from fairstack_server.catalog.parameters import resolve
 from fairstack_server.catalog.request import VideoAsk
 from fairstack_server.catalog.settled import Settled
+from fairstack_server.jsonvalue import JSON
 from fairstack_server.providers.base import InputFile, Order
-from fairstack_server.providers.body import FORMS, build_body
+from fairstack_server.providers.body import FORMS, PlaceFile, build_body
 from tests.catalog.conftest import ask
 from tests.upstreams.fal_schema import complaints
 
 FILE = InputFile("image/png", "0" * 64, "/nowhere.png", "https://example.com/copy.png")
 
+REFERENCE = InputFile("image/png", "1" * 64, "/nowhere-else.png", "https://example.com/reference.png")
 
-def body_of(model: Model, route: Route, asked: VideoAsk, settled: Settled | None = None) -> dict[str, Any]:
+
+def _url(file: InputFile) -> JSON:
+    return file.url
+
+
+def body_of(
+    model: Model,
+    route: Route,
+    asked: VideoAsk,
+    settled: Settled | None = None,
+    place_file: PlaceFile = _url,
+) -> dict[str, Any]:
     """The body in which this route sends the request."""
     settled = settled if settled is not None else resolve(model, asked)
     order = Order(
@@ -40,7 +53,7 @@ def body_of(model: Model, route: Route, asked: VideoAsk, settled: Settled | None
         audio=settled.audio,
         image=FILE if "image" in settled.inputs else None,
         end_image=FILE if "end_image" in settled.inputs else None,
-        images=(FILE,) if "images" in settled.inputs else (),
+        images=(REFERENCE,) if "images" in settled.inputs else (),
         video=FILE if "video" in settled.inputs else None,
         audio_track=FILE if "audio_url" in settled.inputs else None,
         options=settled.options,
@@ -49,7 +62,7 @@ def body_of(model: Model, route: Route, asked: VideoAsk, settled: Settled | None
         values=route.values,
         fixed=route.fixed,
     )
-    return build_body(order, lambda file: file.url)
+    return build_body(order, place_file)
 
 
 def routes_to(catalog: Catalog, provider: str) -> Iterator[tuple[Model, Route]]:
