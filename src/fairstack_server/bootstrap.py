@@ -169,7 +169,9 @@ async def _wire(
             Lifecycle(
                 jobs, settlement, planner, keeper, providers, notices, clock, Pace(settings.submit_attempts)
             ),
-            LateResults(jobs, settlement, planner, keeper, providers, clock),
+            LateResults(
+                jobs, settlement, planner, keeper, providers, clock, pause_seconds=settings.late_seconds
+            ),
             notices,
             clock,
             WorkerLimits(

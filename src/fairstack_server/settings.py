@@ -63,6 +63,7 @@ class Settings:
     worker_jobs: int = _setting(10_000, "Jobs that one worker keeps in flight.")
     worker_timeout_seconds: float = _setting(30.0, "A worker silent for this long is taken for dead.")
     sweep_seconds: float = _setting(5.0, "Time between two sweeps for jobs that nobody works on.")
+    late_seconds: float = _setting(30.0, "Time between two looks for clips of jobs that were given up.")
     submit_attempts: int = _setting(4, "Tries of one route when the request was certainly not sent.")
     database_connections: int = _setting(10, "Connections to PostgreSQL of one process.")
     log_level: str = _setting("info", "debug, info, warning or error.")

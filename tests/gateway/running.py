@@ -121,6 +121,7 @@ def settings_for(home: Path, port: int, **environment: str) -> Settings:
         for name, value in environment.items()
     }
     base = {"FAIRSTACK_HOME": str(home), "FAIRSTACK_PORT": str(port), "FAIRSTACK_SWEEP_SECONDS": "0.5"}
+    base["FAIRSTACK_LATE_SECONDS"] = "1"
     return read_settings({**base, **named})
 
 

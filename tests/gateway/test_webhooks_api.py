@@ -181,7 +181,7 @@ async def test_a_failed_delivery_is_tried_again_later(world: World) -> None:
 async def test_a_rotated_secret(world: World) -> None:
     """After a rotation messages verify with the old and the new secret, and the answer says until when."""
     old = await world.secret()
-    rotated = await world.call("POST", "/v1/webhooks/secret")
+    rotated = await world.call("POST", "/v1/webhooks/secret", key=world.live)
     new = rotated["secret"]
     assert new != old
     assert rotated["previous_valid_until"] is not None
@@ -189,6 +189,14 @@ async def test_a_rotated_secret(world: World) -> None:
     await world.call("POST", "/v1/webhooks/test", {"url": world.receiver.url("/rotated")})
     got = (await world.receiver.wait("/rotated"))[0]
     assert verified(got, old) == verified(got, new)
+
+
+async def test_a_test_key_cannot_rotate_the_secret_of_live_webhooks(world: World) -> None:
+    """The secret signs live webhooks too, so a sandbox key is refused and the secret stays."""
+    old = await world.secret()
+    refused = await world.gateway.call("POST", "/v1/webhooks/secret", key=world.test)
+    assert (refused.status, refused.json["error"]["code"]) == (403, "forbidden")
+    assert await world.secret() == old
 
 
 async def test_deliveries_page_and_filter(world: World) -> None:

@@ -33,7 +33,7 @@ class LateResults:
         providers: Mapping[str, Provider],
         clock: Clock,
         *,
-        pause_seconds: float = 30.0,
+        pause_seconds: float,
         patience: timedelta = timedelta(hours=24),
     ) -> None:
         self._store = store

@@ -7,7 +7,16 @@ from typing import Literal
 ImageType = Literal["image/png", "image/jpeg", "image/webp"]
 
 #: Types that say nothing about the content; servers send them when they do not know.
-UNDECLARED = frozenset({"", "application/octet-stream", "binary/octet-stream", "application/unknown"})
+UNDECLARED = frozenset(
+    {
+        "",
+        "application/octet-stream",
+        "binary/octet-stream",
+        "application/unknown",
+        # curl says so of whatever it is told to post.
+        "application/x-www-form-urlencoded",
+    }
+)
 _ALIASES = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png": "image/png"}
 _OTHERS = (
     (b"GIF8", "a GIF"),

@@ -102,7 +102,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         limit = query.page_limit(request)
         wanted = JobFilter(
             states=_states(query.text(request, "status", _STATUSES)),
-            model=query.text(request, "model"),
+            model=_model_key(gateway, query.text(request, "model")),
             created_after=query.moment(request, "created_after"),
             created_before=query.moment(request, "created_before"),
         )
@@ -187,6 +187,16 @@ async def _until_ended(
             if notice is None or notice.kind in ("moved", "ended"):
                 record = await gateway.reader.get(caller_of(request), record.id)
     return record
+
+
+def _model_key(gateway: Gateway, named: str | None) -> str | None:
+    """The key that jobs are kept under; a model that is not known any more is looked for as it was named."""
+    if named is None:
+        return None
+    try:
+        return gateway.catalog.get(named).key
+    except BadRequest:
+        return named
 
 
 async def _cancel(gateway: Gateway, request: HttpRequest, job_id: str) -> Response[bytes]:

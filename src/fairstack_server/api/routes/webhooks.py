@@ -26,7 +26,7 @@ from fairstack_server.api.file_view import (
 from fairstack_server.api.parse import parse_as
 from fairstack_server.bootstrap import Gateway
 from fairstack_server.clock import timestamp
-from fairstack_server.errors import BadRequest
+from fairstack_server.errors import BadRequest, Forbidden
 from fairstack_server.webhooks import deliveries, endpoints, store
 from fairstack_server.webhooks.store import DeliveryState
 
@@ -164,6 +164,8 @@ def _account_routes(gateway: Gateway) -> list[HTTPRouteHandler]:
 
     @post("/v1/webhooks/secret", opt=ROTATE_SECRET.opt(), status_code=200)
     async def rotate_secret(request: HttpRequest) -> Response[bytes]:
+        if caller_of(request).mode == "test":
+            raise Forbidden("The secret signs live webhooks too: rotate it with a live key.")
         async with gateway.pool.acquire() as connection, connection.transaction():
             return json_answer(
                 secret_view(await endpoints.rotate_secret(connection, caller_of(request).account_id))
