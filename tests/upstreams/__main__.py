@@ -5,26 +5,40 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 
 from tests.upstreams.fal import FakeFal
 from tests.upstreams.fal_schema import unchecked_endpoints
+from tests.upstreams.kling import FakeKling
+from tests.upstreams.luma import FakeLuma
 from tests.upstreams.openai_videos import FakeOpenAIVideos
+from tests.upstreams.replicate import FakeReplicate
+from tests.upstreams.runway import FakeRunway
 from tests.upstreams.upstream import Script, Upstream
+from tests.upstreams.vertex import FakeVertex
+
+#: Name of the option `--<name>-port` -> what it serves.
+STAND_INS: Mapping[str, Callable[[int], Upstream]] = {
+    "fal": lambda port: FakeFal(port=port),
+    "videos": lambda port: FakeOpenAIVideos(port=port),
+    "replicate": lambda port: FakeReplicate(port=port),
+    "runway": lambda port: FakeRunway(port=port),
+    "luma": lambda port: FakeLuma(port=port),
+    "vertex": lambda port: FakeVertex(port=port),
+    "kling": lambda port: FakeKling(port=port),
+}
 
 
-async def serve(fal_port: int | None, videos_port: int | None, script: Script) -> None:
+async def serve(ports: Mapping[str, int], script: Script) -> None:
     """Serve until interrupted."""
     async with AsyncExitStack() as stack:
-        upstreams: list[Upstream] = []
-        if fal_port is not None:
-            upstreams.append(FakeFal(port=fal_port))
-            say(f"inputs not checked: {', '.join(unchecked_endpoints())}")
-        if videos_port is not None:
-            upstreams.append(FakeOpenAIVideos(port=videos_port))
-        for upstream in upstreams:
+        for name, port in ports.items():
+            upstream = STAND_INS[name](port)
             upstream.script = script
             await stack.enter_async_context(upstream)
+            if isinstance(upstream, FakeFal):
+                say(f"inputs not checked: {', '.join(unchecked_endpoints())}")
             say(f"{type(upstream).__name__} {upstream.base_url} key={upstream.key}")
         await asyncio.Event().wait()
 
@@ -38,12 +52,14 @@ def say(line: str) -> None:
 def main() -> None:
     """Read the arguments and serve."""
     parser = argparse.ArgumentParser(description="Stand-ins for the servers that providers call.")
-    parser.add_argument("--fal-port", type=int, help="serve fal here (0 = any free port)")
-    parser.add_argument("--videos-port", type=int, help="serve /v1/videos here (0 = any free port)")
+    for name in STAND_INS:
+        parser.add_argument(f"--{name}-port", type=int, help=f"serve {name} here (0 = any free port)")
     parser.add_argument("--render-seconds", type=float, default=1.0)
-    given = parser.parse_args()
+    given = vars(parser.parse_args())
+    asked = {name: given[f"{name}_port"] for name in STAND_INS}
+    ports = {name: port for name, port in asked.items() if port is not None}
     try:
-        asyncio.run(serve(given.fal_port, given.videos_port, Script(render_seconds=given.render_seconds)))
+        asyncio.run(serve(ports, Script(render_seconds=given["render_seconds"])))
     except KeyboardInterrupt:
         return
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.upstreams.fixtures import fake_fal, fake_videos
+from tests.upstreams.fixtures import fake_fal, fake_kling, fake_runway, fake_videos
 
-__all__ = ["fake_fal", "fake_videos"]
+__all__ = ["fake_fal", "fake_kling", "fake_runway", "fake_videos"]

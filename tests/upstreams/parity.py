@@ -1,0 +1,377 @@
+"""Compares our requests with those of the vendors' own clients: `python -m tests.upstreams.parity`.
+
+The clients are no dependency of this project: install them beside it (fal-client, google-genai, lumaai,
+openai, replicate, runwayml). Prints the table of docs/reference/providers.md, and fails when a difference is
+not explained.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from fairstack_server.clock import SystemClock
+from fairstack_server.providers.base import (
+    CallbackRequest,
+    CanCancel,
+    CanFind,
+    InputFile,
+    Order,
+    Provider,
+    ReadsCallbacks,
+    Submission,
+)
+from fairstack_server.providers.http import provider_sessions
+from fairstack_server.providers.registry import build_providers
+from fairstack_server.settings import Settings
+from tests.upstreams.fal import FakeFal
+from tests.upstreams.luma import FakeLuma
+from tests.upstreams.openai_videos import FakeOpenAIVideos
+from tests.upstreams.replicate import FakeReplicate
+from tests.upstreams.runway import FakeRunway
+from tests.upstreams.upstream import Script, Seen, Upstream
+from tests.upstreams.vertex import FakeVertex
+
+IMAGE = InputFile("image/png", "00", "/nowhere", "https://gate.example/f/cat.png")
+CALLBACK = "https://gate.example/callbacks/vendor/nonce-1"
+SINCE = datetime(2026, 1, 1, tzinfo=UTC)
+
+#: Headers in which every client may differ: who asks, what it can read, and how it keeps the connection.
+#: Ours ask for no compression, and send a submit over a connection of its own, closed afterwards.
+OWN_HEADERS = frozenset({"user-agent", "accept", "accept-encoding", "connection", "content-length", "host"})
+
+
+@dataclass(frozen=True)
+class Client:
+    """A vendor's own client, and what we call the same things by."""
+
+    provider: str
+    package: str
+    fake: type[Upstream]
+    settings: Mapping[str, str]
+    order: Order
+    use: Callable[[Any, Upstream, dict[str, Any]], None]
+    """Make the order with the imported package, look at the task, and what else it can."""
+    explained: Mapping[str, str] = field(default_factory=dict)
+    """Query fields and headers (by beginning) that differ, and why."""
+
+
+def _fal(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
+    vars(importlib.import_module("fal_client.client"))["QUEUE_URL_FORMAT"] = f"{fake.base_url}/"
+    client = package.SyncClient(key=fake.key)
+    inputs = {"prompt": "slow zoom", "image_url": IMAGE.url, "duration": "5"}
+    endpoint = "fal-ai/kling-video/v2.1/standard/image-to-video"
+    handle = client.submit(endpoint, inputs, webhook_url=CALLBACK)
+    handle.status()
+    handle.cancel()
+
+
+def _openai(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
+    client = package.OpenAI(api_key=fake.key, base_url=f"{fake.base_url}/v1", max_retries=0)
+    made = client.videos.create(model="sora-2", prompt="slow zoom", seconds="4", size="1280x720")
+    client.videos.retrieve(made.id)
+    client.videos.delete(made.id)
+    client.videos.list(limit=100, order="desc")
+
+
+def _replicate(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
+    client = package.Client(api_token=fake.key, base_url=fake.base_url)
+    inputs = {"prompt": "slow zoom", "start_image": IMAGE.url, "duration": 5, "mode": "standard"}
+    made = client.predictions.create(
+        model="kwaivgi/kling-v2.1", input=inputs, webhook=CALLBACK, webhook_events_filter=["completed"]
+    )
+    client.predictions.get(made.id)
+    client.predictions.cancel(made.id)
+    client.predictions.list()
+    client.webhooks.default.secret()
+
+
+def _runway(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
+    client = package.RunwayML(api_key=fake.key, base_url=fake.base_url, max_retries=0)
+    made = client.image_to_video.create(
+        model="gen4_turbo",
+        prompt_image=IMAGE.url,
+        prompt_text="slow zoom",
+        ratio="1280:720",
+        duration=5,
+        seed=7,
+    )
+    client.tasks.retrieve(made.id)
+    client.tasks.delete(made.id)
+
+
+def _luma(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
+    base = f"{fake.base_url}/dream-machine/v1"
+    client = package.LumaAI(auth_token=fake.key, base_url=base, max_retries=0)
+    made = client.generations.create(
+        model="ray-2",
+        prompt="slow zoom",
+        duration="5s",
+        aspect_ratio="16:9",
+        resolution="720p",
+        keyframes={"frame0": {"type": "image", "url": IMAGE.url}},
+        callback_url=CALLBACK,
+    )
+    client.generations.get(id=made.id)
+    client.generations.delete(id=made.id)
+    client.generations.list(limit=100, offset=0)
+
+
+def _google(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
+    credentials = importlib.import_module("google.oauth2.credentials").Credentials(fake.key)
+    types = importlib.import_module("google.genai.types")
+    client = package.Client(
+        vertexai=True,
+        project="demo",
+        location="us-central1",
+        credentials=credentials,
+        http_options=types.HttpOptions(base_url=fake.base_url, api_version="v1"),
+    )
+    made = client.models.generate_videos(
+        model="veo-3.0-generate-001",
+        prompt="slow zoom",
+        image=types.Image(image_bytes=kept["image"], mime_type="image/png"),
+        config=types.GenerateVideosConfig(
+            duration_seconds=8,
+            aspect_ratio="16:9",
+            resolution="720p",
+            generate_audio=True,
+            seed=7,
+            number_of_videos=1,
+            output_gcs_uri="gs://clips/veo",
+        ),
+    )
+    client.operations.get(made)
+
+
+def _order(endpoint: str, field_map: Mapping[str, str], **more: Any) -> Order:
+    told: dict[str, Any] = {"nonce": "n", "model": "m", "prompt": "slow zoom", "duration_seconds": 5.0}
+    shape = {"aspect_ratio": "16:9", "resolution": "720p", "width": 1280, "height": 720, "seed": 7}
+    return Order(endpoint=endpoint, field_map=field_map, **(told | shape | {"callback_url": CALLBACK} | more))
+
+
+STAINLESS = {"x-stainless-": "the client tells its versions"}
+NO_BODY = {"content-type": "the client names a type of the body that its DELETE does not have"}
+CLIENTS = (
+    Client(
+        "fal",
+        "fal-client",
+        FakeFal,
+        {"FAL_KEY": "$key", "FAL_QUEUE_URL": "$base"},
+        _order(
+            "fal-ai/kling-video/v2.1/standard/image-to-video",
+            {"prompt": "prompt", "image": "image_url", "duration": "duration"},
+            image=IMAGE,
+            formats={"duration": "string"},
+        ),
+        _fal,
+        {"logs": "the client says that it wants no logs, which is the default"},
+    ),
+    Client(
+        "google",
+        "google-genai",
+        FakeVertex,
+        {
+            "GOOGLE_CLOUD_PROJECT": "demo",
+            "GOOGLE_ACCESS_TOKEN": "$key",
+            "GOOGLE_VERTEX_URL": "$base",
+            "GOOGLE_STORAGE_URI": "gs://clips/veo",
+        },
+        _order(
+            "veo-3.0-generate-001",
+            {
+                "prompt": "instances[0].prompt",
+                "image": "instances[0].image",
+                "duration": "parameters.durationSeconds",
+                "aspect_ratio": "parameters.aspectRatio",
+                "resolution": "parameters.resolution",
+                "audio": "parameters.generateAudio",
+                "seed": "parameters.seed",
+            },
+            duration_seconds=8.0,
+            audio=True,
+            fixed={"parameters.sampleCount": 1},
+        ),
+        _google,
+        {"x-goog-api-client": "the client tells its versions", "x-goog-user-project": "the billed project"},
+    ),
+    Client(
+        "luma",
+        "lumaai",
+        FakeLuma,
+        {"LUMAAI_API_KEY": "$key", "LUMA_URL": "$base"},
+        _order(
+            "/dream-machine/v1/generations/video",
+            {
+                "prompt": "prompt",
+                "image": "keyframes.frame0.url",
+                "duration": "duration",
+                "aspect_ratio": "aspect_ratio",
+                "resolution": "resolution",
+            },
+            image=IMAGE,
+            formats={"duration": "seconds_suffix"},
+            fixed={"model": "ray-2"},
+        ),
+        _luma,
+        STAINLESS | NO_BODY,
+    ),
+    Client(
+        "openai_videos",
+        "openai",
+        FakeOpenAIVideos,
+        {"OPENAI_VIDEOS_URL": "$base", "OPENAI_VIDEOS_KEY": "$key"},
+        _order(
+            "sora-2",
+            {"prompt": "prompt", "duration": "seconds", "size": "size"},
+            duration_seconds=4.0,
+            formats={"duration": "string", "size": "pixels"},
+        ),
+        _openai,
+        STAINLESS | {"content-type": "the boundary of a form is each client's own"},
+    ),
+    Client(
+        "replicate",
+        "replicate",
+        FakeReplicate,
+        {"REPLICATE_API_TOKEN": "$key", "REPLICATE_URL": "$base"},
+        _order(
+            "kwaivgi/kling-v2.1",
+            {"prompt": "prompt", "image": "start_image", "duration": "duration"},
+            image=IMAGE,
+            formats={"duration": "integer"},
+            fixed={"mode": "standard"},
+        ),
+        _replicate,
+        {"created_after": "we ask for recent predictions only; the client cannot"},
+    ),
+    Client(
+        "runway",
+        "runwayml",
+        FakeRunway,
+        {"RUNWAYML_API_SECRET": "$key", "RUNWAYML_URL": "$base"},
+        _order(
+            "/v1/image_to_video",
+            {
+                "prompt": "promptText",
+                "image": "promptImage",
+                "duration": "duration",
+                "aspect_ratio": "ratio",
+                "seed": "seed",
+            },
+            image=IMAGE,
+            formats={"duration": "integer", "aspect_ratio": "pixels_colon"},
+            fixed={"model": "gen4_turbo"},
+        ),
+        _runway,
+        STAINLESS | NO_BODY,
+    ),
+)
+
+
+async def _ours(client: Client, fake: Upstream, folder: Path) -> None:
+    """The same calls, made by our provider."""
+    values = {
+        name: value.replace("$key", fake.key).replace("$base", fake.base_url)
+        for name, value in client.settings.items()
+    }
+    async with provider_sessions() as sessions:
+        settings = Settings(home=folder, providers=values)
+        provider: Provider = build_providers(settings, sessions, SystemClock())[client.provider]
+        taken = await provider.submit(_with_file(client.order, folder))
+        assert isinstance(taken, Submission), taken
+        await provider.poll(taken.ref)
+        if isinstance(provider, CanCancel):
+            await provider.cancel(taken.ref)
+        if isinstance(provider, CanFind):
+            await provider.find(client.order, SINCE)
+        if isinstance(provider, ReadsCallbacks):
+            stamp = str(int(time.time()))
+            headers = {"webhook-timestamp": stamp, "webhook-signature": "v1,AAAA"}
+            await provider.read_callback(client.order.endpoint, CallbackRequest(headers, b""))
+
+
+def _with_file(order: Order, folder: Path) -> Order:
+    """The order with an image that can be read, for the vendor that wants it inline."""
+    if "instances[0].image" not in order.field_map.values():
+        return order
+    return replace(order, image=InputFile("image/png", "00", str(folder / "image.png")))
+
+
+def _named(call: Seen, task_id: str) -> Seen:
+    """The call with `<task>` for the id, which is never the same."""
+    body = json.loads(json.dumps(call.body).replace(task_id, "<task>"))
+    return replace(call, path=call.path.replace(task_id, "<task>"), body=body)
+
+
+def differences(ours: Seen, theirs: Seen) -> Iterator[tuple[str, str]]:
+    """What differs between two requests of the same kind: name, and both values."""
+    for name in ("method", "path", "body"):
+        mine, other = getattr(ours, name), getattr(theirs, name)
+        if mine != other:
+            yield name, f"{mine!r} / {other!r}"
+    for place in ("query", "headers"):
+        mine, other = getattr(ours, place), getattr(theirs, place)
+        for name in sorted(set(mine) | set(other)):
+            if mine.get(name) != other.get(name) and not (place == "headers" and name in OWN_HEADERS):
+                yield name, f"{mine.get(name)!r} / {other.get(name)!r}"
+
+
+async def compare(client: Client, folder: Path) -> tuple[str, list[str]]:
+    """The row of the table, and every difference that nothing explains."""
+    seen: list[dict[str, Seen]] = []
+    (folder / "image.png").write_bytes(b"\x89PNG not really")
+    package = importlib.import_module(
+        client.package.replace("google-genai", "google.genai").replace("-", "_")
+    )
+    kept = {"image": (folder / "image.png").read_bytes()}
+    for who in ("ours", "theirs"):
+        async with client.fake() as fake:
+            fake.script = Script(render_seconds=60)
+            if who == "ours":
+                await _ours(client, fake, folder)
+            else:
+                await asyncio.to_thread(client.use, package, fake, kept)
+            seen.append({call.operation: _named(call, fake.last_task.id) for call in reversed(fake.log.seen)})
+    both = [name for name in seen[0] if name in seen[1]]
+    reasons: dict[str, str] = {}
+    wrong = [
+        f"{client.provider}: only one of us makes the call {name}" for name in set(seen[1]) - set(seen[0])
+    ]
+    for operation in both:
+        for name, values in differences(seen[0][operation], seen[1][operation]):
+            known = [beginning for beginning in client.explained if name.startswith(beginning)]
+            if known:
+                reasons[known[0]] = client.explained[known[0]]
+            else:
+                wrong.append(f"{client.provider}: {operation}: {name}: {values}")
+    told = "; ".join(f"`{name}`: {why}" for name, why in sorted(reasons.items())) or "none"
+    release = f"{client.package} {version(client.package)}"
+    return f"| {client.provider} | {release} | {', '.join(sorted(both))} | {told} |", wrong
+
+
+async def main() -> int:
+    """Compare every client that is installed; 1 when something is not explained."""
+    failures: list[str] = []
+    sys.stdout.write("| provider | client | requests compared | differences |\n|---|---|---|---|\n")
+    with tempfile.TemporaryDirectory() as folder:
+        for client in CLIENTS:
+            row, wrong = await compare(client, Path(folder))
+            sys.stdout.write(f"{row}\n")
+            failures += wrong
+    sys.stderr.write("".join(f"{line}\n" for line in failures))
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

@@ -1,0 +1,157 @@
+"""The stand-ins of vendors with a task API are as strict as they say."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.upstreams.fields import Field, complaint
+from tests.upstreams.kling import FakeKling
+from tests.upstreams.luma import FakeLuma
+from tests.upstreams.replicate import FakeReplicate
+from tests.upstreams.runway import VERSION, FakeRunway
+from tests.upstreams.tasks import TaskUpstream
+from tests.upstreams.vertex import FakeVertex
+
+URL = "https://a/b.png"
+VEO = "/v1/projects/demo/locations/us-central1/publishers/google/models/veo-3.0-generate-001"
+#: Stand-in -> path of a submit, a body that it takes, and changes that it refuses.
+GOOD: dict[type[TaskUpstream], tuple[str, dict[str, Any], list[dict[str, Any]]]] = {
+    FakeReplicate: (
+        "/v1/models/kwaivgi/kling-v2.1/predictions",
+        {"input": {"prompt": "p", "start_image": URL, "duration": 5}},
+        [
+            {"input": {"prompt": "p", "start_image": "b.png"}},
+            {"input": {"prompt": "p", "duration": "5"}},
+            {"input": {"prompt": "p", "image": URL}},
+            {"input": {"duration": 5}},
+            {"webhook": "http://a/b"},
+            {"webhook_events_filter": ["done"]},
+            {"version": "1"},
+        ],
+    ),
+    FakeRunway: (
+        "/v1/image_to_video",
+        {"model": "gen4_turbo", "promptImage": URL, "ratio": "1280:720", "duration": 5},
+        [
+            {"model": "gen5"},
+            {"promptImage": "b.png"},
+            {"ratio": "16:9"},
+            {"duration": "5"},
+            {"duration": 11},
+            {"prompt": "p"},
+        ],
+    ),
+    FakeLuma: (
+        "/dream-machine/v1/generations/video",
+        {
+            "model": "ray-2",
+            "prompt": "p",
+            "duration": "5s",
+            "keyframes": {"frame0": {"type": "image", "url": URL}},
+        },
+        [
+            {"duration": 5},
+            {"keyframes": {"frame0": {"url": URL}}},
+            {"keyframes": {"frame2": {"type": "image", "url": URL}}},
+            {"resolution": "720P"},
+            {"model": "ray-3"},
+            {"seed": 7},
+        ],
+    ),
+    FakeVertex: (
+        f"{VEO}:predictLongRunning",
+        {"instances": [{"prompt": "p"}], "parameters": {"durationSeconds": 8, "generateAudio": True}},
+        [
+            {"instances": []},
+            {"instances": [{"prompt": "p", "image": {"mimeType": "image/png"}}]},
+            {"instances": [{"prompt": "p", "image": {"mimeType": "image/png", "bytesBase64Encoded": URL}}]},
+            {"instances": [{"prompt": "p", "referenceImages": [{"image": {"mimeType": "image/png"}}]}]},
+            {"parameters": {"durationSeconds": "8"}},
+            {"parameters": {"duration": 8}},
+        ],
+    ),
+    FakeKling: (
+        "/v1/videos/image2video",
+        {"model_name": "kling-v2-1", "mode": "std", "prompt": "p", "image": URL, "duration": "5"},
+        [
+            {"duration": 5},
+            {"mode": "standard"},
+            {"image": "data:image/png;base64,AAAA"},
+            {"aspect_ratio": "16:9"},
+            {"cfg_scale": "0.5"},
+            {"sound": True},
+        ],
+    ),
+}
+
+
+@pytest.fixture(params=GOOD, ids=lambda fake: fake.__name__)
+async def fake(request: pytest.FixtureRequest) -> AsyncIterator[TaskUpstream]:
+    """Each stand-in in turn."""
+    kind: type[TaskUpstream] = request.param
+    async with kind() as running:
+        yield running
+
+
+async def _post(fake: TaskUpstream, body: Any, *, key: str | None = None) -> int:
+    headers = {"Authorization": f"Bearer {key or fake.key}", "X-Runway-Version": VERSION}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{fake.base_url}{GOOD[type(fake)][0]}", json=body, headers=headers) as answer,
+    ):
+        return answer.status
+
+
+async def test_only_what_the_vendor_takes(fake: TaskUpstream) -> None:
+    """A wrong key, no object, and each wrong field are refused without a task; the right order makes one."""
+    _, good, wrongs = GOOD[type(fake)]
+    assert await _post(fake, good, key="wrong") == 401
+    assert await _post(fake, [good]) == 400
+    for wrong in wrongs:
+        assert await _post(fake, good | wrong) in (400, 422), wrong
+    assert fake.log.tasks == {}
+    assert await _post(fake, good) in (200, 201) and len(fake.log.tasks) == 1
+
+
+async def test_runway_wants_its_version(fake_runway: FakeRunway) -> None:
+    """A request that names no version of Runway's API is refused."""
+    headers = {"Authorization": f"Bearer {fake_runway.key}"}
+    path, good, _ = GOOD[FakeRunway]
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{fake_runway.base_url}{path}", json=good, headers=headers) as answer,
+    ):
+        assert answer.status == 400
+
+
+async def test_kling_takes_an_id_once(fake_kling: FakeKling) -> None:
+    """An id of ours that was used is refused, so that it names one task."""
+    good = GOOD[FakeKling][1] | {"external_task_id": "one"}
+    assert [await _post(fake_kling, good) for _ in range(2)] == [200, 400]
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        (True, Field("integer")),
+        (1.5, Field("integer")),
+        (True, Field("number")),
+        ("x", Field("url")),
+        ("http://a/b c", Field("url")),
+        ([1], Field("list", of=Field())),
+        ({"a": 1}, Field("object", fields={"a": Field()})),
+        ({}, Field("object", fields={"a": Field(required=True)})),
+        (3, Field("integer", minimum=4)),
+        (9, Field("integer", maximum=8)),
+        ("c", Field(choices=("a", "b"))),
+        ("ab", Field(pattern="a")),
+    ],
+)
+def test_a_wrong_value_is_named(value: Any, field: Field) -> None:
+    """Every kind of wrong value is a complaint that begins with the field's name."""
+    wrong = complaint({"x": value}, {"x": field})
+    assert wrong is not None and wrong.startswith("x")
