@@ -14,6 +14,7 @@ import pytest
 from fairstack_server.catalog.catalog import Catalog
 from fairstack_server.catalog.combinations import every_ask, every_choice
 from fairstack_server.catalog.generate import main, stale_files
+from fairstack_server.catalog.inputs import default_ask
 from fairstack_server.catalog.model import Model
 from fairstack_server.catalog.parameter_schema import request_schema
 from fairstack_server.catalog.parameters import resolve
@@ -108,6 +109,16 @@ def test_a_schema_requires_what_the_model_needs(builtin: Catalog) -> None:
     assert schema["required"] == ["model", "prompt", "image"]
     assert schema["additionalProperties"] is False
     assert "seed" not in schema["properties"]
+
+
+def test_a_schema_requires_every_file_without_which_a_model_refuses(builtin: Catalog) -> None:
+    """Whoever leaves out one required field is refused, and told which one it is."""
+    for model in builtin.models():
+        for name in set(request_schema(model)["required"]) - {"model"}:
+            without: dict[str, Any] = {name: None}
+            with pytest.raises(BadRequest) as caught:
+                resolve(model, replace(default_ask(model), **without))
+            assert caught.value.param == name
 
 
 def test_generated_files_are_fresh() -> None:

@@ -25,9 +25,14 @@ def check_inputs(model: Model, ask: VideoAsk) -> tuple[frozenset[str], int]:
     images = _check_images(model, ask)
     if images:
         roles.add("images")
-    if model.type == "r2v" and not roles:
+    elif needs_images(model):
         raise BadRequest(f'{model.key} works from references: give "images".', param="images")
     return frozenset(roles), images + len(roles & {"image", "end_image"})
+
+
+def needs_images(model: Model) -> bool:
+    """Whether a request must bring reference images."""
+    return model.type == "r2v" and model.capabilities.images_max > 0
 
 
 def default_ask(model: Model) -> VideoAsk:
@@ -42,7 +47,7 @@ def default_ask(model: Model) -> VideoAsk:
         prompt="-",
         image=needed(caps.image),
         end_image=needed(caps.end_image),
-        images=(STAND_IN_URL,) if model.type == "r2v" and caps.images_max else None,
+        images=(STAND_IN_URL,) if needs_images(model) else None,
         video=needed(caps.video),
         audio_url=needed(caps.audio_url),
         input_seconds=Decimal(5) if "required" in (caps.video, caps.audio_url) else None,

@@ -39,8 +39,13 @@ def model_page(models: Iterable[Model], *, on: date) -> str:
         "|---|---|---|---|---|---|---|---|---|",
         *(_row(model, on) for model in listed),
     ]
-    sections = ["\n".join(_section(model, on)) for model in listed]
+    sections = [model_section(model, on=on) for model in listed]
     return "\n".join([_HEAD, *rows, "", *sections])
+
+
+def model_section(model: Model, *, on: date) -> str:
+    """All about one model: defaults, what it takes, prices and routes with their sources."""
+    return "\n".join(_section(model, on))
 
 
 def _row(model: Model, on: date) -> str:

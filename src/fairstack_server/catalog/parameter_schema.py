@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairstack_server.catalog.inputs import SINGLE_INPUTS
+from fairstack_server.catalog.inputs import SINGLE_INPUTS, needs_images
 from fairstack_server.catalog.model import RATIO_OF_IMAGE, Capabilities, Durations, Model
 from fairstack_server.catalog.parameters import SEED_MAXIMUM, default_resolution, duration_allowed
 
@@ -22,6 +22,9 @@ def request_schema(model: Model) -> dict[str, Any]:
         **_general(),
     }
     required = ["model", "prompt", *(role for role in SINGLE_INPUTS if getattr(caps, role) == "required")]
+    if needs_images(model):
+        required.append("images")
+        properties["images"]["minItems"] = 1
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": model.name,
