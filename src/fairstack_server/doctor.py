@@ -12,6 +12,9 @@ from fairstack_server.providers.registry import REQUIRED_SETTINGS, SPOKEN, missi
 from fairstack_server.settings import Settings
 
 
+_EXAMPLES = 3
+
+
 async def examine(settings: Settings) -> list[str]:
     """One line per finding; calls no provider and starts nothing."""
     lines = [f"data folder   {settings.home}", f"database      {_database(settings)}"]
@@ -45,5 +48,6 @@ def _providers(settings: Settings) -> list[str]:
         enabled = [m.key for m in models if any(r.provider == provider and r.costs for r in m.routes)]
         missing = missing_setting(provider, settings.providers)
         state = "configured" if missing is None else f"set {missing}"
-        lines.append(f"{provider:13} {state}: {', '.join(enabled)}")
+        examples = ", ".join(enabled[:_EXAMPLES]) + (", …" if len(enabled) > _EXAMPLES else "")
+        lines.append(f"{provider:13} {state}: {len(enabled)} models ({examples})")
     return lines

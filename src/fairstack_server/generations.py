@@ -235,6 +235,7 @@ class Generations:
 
     def _checked(self, ask: Ask) -> tuple[Model, Settled, int]:
         model = self._catalog.get(ask.video.model)
+        _refuse_foreign_inputs(model, ask.video)
         settled = resolve(model, replace(ask.video, model=model.key))
         self._inputs.check(ask.video)
         price = quote(
@@ -281,6 +282,17 @@ class Generations:
         raise Unavailable(
             f"No route to {model.key} is available on this server. {reasons}", code="model_unavailable"
         )
+
+
+def _refuse_foreign_inputs(model: Model, ask: VideoAsk) -> None:
+    """Clips and sound as inputs are in the catalog, and not fetched by this version: said, not dropped."""
+    for role in ("video", "audio_url"):
+        if getattr(ask, role) is not None and getattr(model.capabilities, role) != "none":
+            raise Unavailable(
+                f"{model.key} takes {role!r}, which this version does not fetch: only pictures are taken.",
+                code="model_unavailable",
+                param=role,
+            )
 
 
 def _kept_ask(ask: Ask) -> JSONObject:

@@ -15,6 +15,7 @@ from fairstack_server.api.answers import HttpRequest, json_answer
 from fairstack_server.api.doc import Answer, Doc, Param
 from fairstack_server.bootstrap import Gateway
 from fairstack_server.catalog.catalog import ModelFilter
+from fairstack_server.catalog.load import Snapshot
 from fairstack_server.catalog.model import Model, ModelType, Status, Tier
 from fairstack_server.errors import BadRequest, NotFound
 from fairstack_server.pricing import Unpriced, price_of_default_clip
@@ -44,12 +45,29 @@ GET_MODEL = Doc(
 )
 
 
+class _Views:
+    """The public shapes of all models, made once for a day and a state of the catalog."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._made_of: tuple[Snapshot, date] | None = None
+        self._views: dict[str, model_view.ModelView] = {}
+
+    def of(self, model: Model) -> model_view.ModelView:
+        """A model as users see it today."""
+        today = self._gateway.clock.now().date()
+        made_of = (self._gateway.catalog.snapshot, today)
+        if self._made_of is None or self._made_of[0] is not made_of[0] or self._made_of[1] != today:
+            self._made_of, self._views = made_of, {}
+        if model.key not in self._views:
+            price = _default_price(self._gateway, model, today)
+            self._views[model.key] = model_view.model_view(model, price, today, self._gateway.configured)
+        return self._views[model.key]
+
+
 def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
     """The model routes."""
-
-    def view(model: Model) -> model_view.ModelView:
-        today = gateway.clock.now().date()
-        return model_view.model_view(model, _default_price(gateway, model, today), today, gateway.configured)
+    views = _Views(gateway)
 
     @get("/v1/models", opt=LIST_MODELS.opt())
     async def list_models(request: HttpRequest) -> Response[bytes]:
@@ -61,7 +79,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
             provider=query.text(request, "provider"),
             q=query.text(request, "q"),
         )
-        models = [view(model) for model in gateway.catalog.models(wanted)]
+        models = [views.of(model) for model in gateway.catalog.models(wanted)]
         return json_answer(model_view.ModelList(models, len(models)))
 
     @get("/v1/models/{key:str}", opt=GET_MODEL.opt())
@@ -70,7 +88,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
             model = gateway.catalog.get(key)
         except BadRequest as error:
             raise NotFound(error.message) from error
-        return json_answer(view(model))
+        return json_answer(views.of(model))
 
     return [list_models, get_model]
 
