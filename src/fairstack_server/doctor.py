@@ -11,7 +11,6 @@ from fairstack_server.db.home_lock import read_holder
 from fairstack_server.providers.registry import REQUIRED_SETTINGS, SPOKEN, missing_setting
 from fairstack_server.settings import Settings
 
-
 _EXAMPLES = 3
 
 
@@ -48,6 +47,13 @@ def _providers(settings: Settings) -> list[str]:
         enabled = [m.key for m in models if any(r.provider == provider and r.costs for r in m.routes)]
         missing = missing_setting(provider, settings.providers)
         state = "configured" if missing is None else f"set {missing}"
-        examples = ", ".join(enabled[:_EXAMPLES]) + (", …" if len(enabled) > _EXAMPLES else "")
-        lines.append(f"{provider:13} {state}: {len(enabled)} models ({examples})")
+        lines.append(f"{provider:13} {state}: {_some(enabled)}")
     return lines
+
+
+def _some(models: list[str]) -> str:
+    """How many models, and a few of them."""
+    if not models:
+        return "no model yet: state what it costs in overrides.toml"
+    shown = ", ".join(models[:_EXAMPLES]) + (", …" if len(models) > _EXAMPLES else "")
+    return f"{len(models)} models ({shown})"
