@@ -147,11 +147,13 @@ class Luma:
 
 
 def _match(entry: JSON, wanted: JSONObject, since: datetime) -> str | None:
+    """The id of this generation if it may be the wanted one: same request, and no other callback."""
     match entry:
-        case {"id": str(found), "created_at": created_at, "request": dict(sent)} if is_since(
-            created_at, since
-        ) and holds(sent, wanted):
-            return found
+        case {"id": str(found), "created_at": created_at, "request": dict(sent)}:
+            # A list that does not show where it calls says nothing against an order.
+            called = sent.get("callback_url") or wanted.get("callback_url")
+            same = holds(sent | {"callback_url": called}, wanted)
+            return found if same and is_since(created_at, since) else None
         case _:
             return None
 
