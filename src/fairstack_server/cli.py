@@ -217,7 +217,63 @@ def _catalog() -> typer.Typer:
         """List every model with its type, tier and default price."""
         _guarded(_list_catalog)
 
+    @group.command("show")
+    def show_model(key: Annotated[str, typer.Argument(help="Model key or alias.")]) -> None:
+        """Show a model: what it takes, its routes, its prices and their sources."""
+        _guarded(lambda: _show_model(key))
+
+    @group.command("quote")
+    def quote_model(
+        key: Annotated[str, typer.Argument(help="Model key or alias.")],
+        settings: Annotated[
+            list[str] | None, typer.Argument(help="Such as duration=10 resolution=1080p.")
+        ] = None,
+    ) -> None:
+        """Quote a clip at these settings, to the microdollar."""
+        _guarded(lambda: _quote_model(key, settings or []))
+
+    @group.command("diff")
+    def diff_catalog(folder: Annotated[Path, typer.Argument(help="Another catalog's folder.")]) -> None:
+        """Say what differs from another catalog: models, prices, routes."""
+        _guarded(lambda: _diff_catalog(folder))
+
     return group
+
+
+def _show_model(key: str) -> None:
+    from fairstack_server.catalog.catalog import Catalog
+    from fairstack_server.catalog.model_page import model_section
+    from fairstack_server.clock import SystemClock
+
+    model = Catalog(operator=_settings().catalog_dir).get(key)
+    typer.echo(model_section(model, on=SystemClock().now().date()))
+
+
+def _quote_model(key: str, words: list[str]) -> None:
+    from fairstack_server.catalog.ask_words import ask_of_words
+    from fairstack_server.catalog.catalog import Catalog
+    from fairstack_server.catalog.parameters import resolve
+    from fairstack_server.clock import SystemClock
+    from fairstack_server.money import display
+    from fairstack_server.pricing import quote
+
+    settings = _settings()
+    model = Catalog(operator=settings.catalog_dir).get(key)
+    settled = resolve(model, ask_of_words(model, words))
+    price = quote(model, settled, on=SystemClock().now().date(), margin_percent=settings.margin_percent)
+    typer.echo(f"{display(price.micros)}  ({price.micros} micros)")
+
+
+def _diff_catalog(folder: Path) -> None:
+    from fairstack_server.catalog.catalog import Catalog
+    from fairstack_server.catalog.differences import differences
+    from fairstack_server.clock import SystemClock
+
+    ours = Catalog(operator=_settings().catalog_dir).snapshot
+    found = differences(Catalog(folder).snapshot, ours, on=SystemClock().now().date())
+    for difference in found:
+        typer.echo(f"{difference.model}: {difference.message}")
+    typer.echo(f"{len(found)} differences")
 
 
 def _check_catalog() -> None:

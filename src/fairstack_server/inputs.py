@@ -292,10 +292,18 @@ def _sources(ask: VideoAsk) -> list[tuple[str, str]]:
 
 
 def _ratio(settled: Settled) -> tuple[int, int] | None:
-    if not settled.reframe or settled.width is None or settled.height is None:
+    if not settled.reframe:
         return None
+    if settled.width is None or settled.height is None:
+        return _named_ratio(settled.aspect_ratio)
     common = gcd(settled.width, settled.height)
     return settled.width // common, settled.height // common
+
+
+def _named_ratio(ratio: str | None) -> tuple[int, int] | None:
+    """`16:9` as two numbers; None for a word such as `auto`."""
+    across, _, down = (ratio or "").partition(":")
+    return (int(across), int(down)) if across.isdecimal() and down.isdecimal() else None
 
 
 def _refused(role: str, reason: str) -> BadRequest:
