@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from aiohttp import web
 
 from fairstack_server.clock import SystemClock
 from fairstack_server.providers.base import Failed, ProviderError, RateLimitedUpstream, Submission, Succeeded
@@ -52,3 +54,19 @@ async def test_errors_inside_a_success(sessions: Sessions, fake_kling: FakeKling
         await stranger.submit(ORDER)
     assert (caught.value.sent, caught.value.permanent) == (False, True)
     assert fake_kling.log.tasks == {}
+
+
+class _Telltale(FakeKling):
+    """Repeats the credentials of a submit in its refusal."""
+
+    async def order(self, request: web.Request) -> dict[str, Any] | web.Response:
+        return self.error(400, f"not for {request.headers['Authorization'].removeprefix('Bearer ')}!")
+
+
+async def test_a_signed_token_is_never_shown(sessions: Sessions) -> None:
+    """A token that was made for one call is blanked where the vendor repeats it."""
+    async with _Telltale() as fake:
+        kling = Kling(sessions, SystemClock(), fake.base_url, pair=fake.pair)
+        assert await kling.submit(ORDER) == Failed(
+            "refused", "The provider refused the order: not for [hidden]!"
+        )

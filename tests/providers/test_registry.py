@@ -12,6 +12,8 @@ from fairstack_server.providers.registry import REQUIRED_SETTINGS, build_provide
 from fairstack_server.settings import Settings, SettingsError
 from tests.providers.makers import ManualClock
 
+GOOGLE = {"GOOGLE_CLOUD_PROJECT": "p", "GOOGLE_ACCESS_TOKEN": "t"}
+
 
 def _settings(home: Path, **values: str) -> Settings:
     return Settings(home=home, providers=values)
@@ -42,6 +44,14 @@ def test_the_first_of_several_settings_that_is_missing() -> None:
     assert missing_setting("fal", {"FAL_KEY": ""}) == "FAL_KEY"
 
 
+def test_another_setting_does_as_well() -> None:
+    """An API key stands for Kling's pair, an access token for Google's key file; half of either does not."""
+    assert missing_setting("kling", {"KLING_API_KEY": "a"}) is None
+    assert missing_setting("google", GOOGLE) is None
+    assert missing_setting("google", {"GOOGLE_CLOUD_PROJECT": "p"}) == "GOOGLE_APPLICATION_CREDENTIALS"
+    assert missing_setting("google", {"GOOGLE_ACCESS_TOKEN": "t"}) == "GOOGLE_CLOUD_PROJECT"
+
+
 def test_nothing_configured_builds_nothing(sessions: Sessions, clock: ManualClock, tmp_path: Path) -> None:
     """A fresh install has no vendor, and asks none for anything."""
     assert build_providers(_settings(tmp_path), sessions, clock) == {}
@@ -49,11 +59,23 @@ def test_nothing_configured_builds_nothing(sessions: Sessions, clock: ManualCloc
 
 def test_keys_build_providers(sessions: Sessions, clock: ManualClock, tmp_path: Path) -> None:
     """Each configured vendor is there under its name, with its class and its abilities."""
-    settings = _settings(tmp_path, FAL_KEY="k", OPENAI_VIDEOS_URL="http://127.0.0.1:8000")
-    built = build_providers(settings, sessions, clock)
+    keys = {
+        "FAL_KEY": "k",
+        "OPENAI_VIDEOS_URL": "http://127.0.0.1:8000",
+        "REPLICATE_API_TOKEN": "k",
+        "RUNWAYML_API_SECRET": "k",
+        "LUMAAI_API_KEY": "k",
+        "KLING_API_KEY": "k",
+    }
+    built = build_providers(_settings(tmp_path, **keys, **GOOGLE), sessions, clock)
     assert {name: provider.submit_class for name, provider in built.items()} == {
         "fal": SubmitClass.C,
+        "google": SubmitClass.D,
+        "kling": SubmitClass.B,
+        "luma": SubmitClass.C,
         "openai_videos": SubmitClass.C,
+        "replicate": SubmitClass.C,
+        "runway": SubmitClass.D,
     }
     assert all(name == provider.name and name in REQUIRED_SETTINGS for name, provider in built.items())
     for ability in (CanCancel, CanFind, ReadsCallbacks):
@@ -68,6 +90,18 @@ def test_keys_build_providers(sessions: Sessions, clock: ManualClock, tmp_path: 
         ({"FAL_KEY": "a\nb"}, "FAL_KEY"),
         ({"FAL_KEY": "k", "FAL_QUEUE_URL": "queue.fal.run"}, "FAL_QUEUE_URL"),
         ({"OPENAI_VIDEOS_URL": "ftp://host"}, "OPENAI_VIDEOS_URL"),
+        ({"REPLICATE_API_TOKEN": "a\nb"}, "REPLICATE_API_TOKEN"),
+        ({"RUNWAYML_API_SECRET": "k", "RUNWAYML_URL": "runway"}, "RUNWAYML_URL"),
+        ({"LUMAAI_API_KEY": "ü"}, "LUMAAI_API_KEY"),
+        ({"KLING_API_KEY": "k", "KLING_URL": "kling"}, "KLING_URL"),
+        (GOOGLE | {"GOOGLE_ACCESS_TOKEN": "a\nb"}, "GOOGLE_ACCESS_TOKEN"),
+        (GOOGLE | {"GOOGLE_STORAGE_URI": "s3://clips"}, "GOOGLE_STORAGE_URI"),
+        (GOOGLE | {"GOOGLE_CLOUD_LOCATION": "a/b"}, "GOOGLE_CLOUD_LOCATION"),
+        (GOOGLE | {"GOOGLE_CLOUD_PROJECT": "../x"}, "GOOGLE_CLOUD_PROJECT"),
+        (
+            {"GOOGLE_CLOUD_PROJECT": "p", "GOOGLE_APPLICATION_CREDENTIALS": "/nowhere/account.json"},
+            "account.json cannot be read",
+        ),
         ({"OPENAI_VIDEOS_URL": "http://host", "OPENAI_VIDEOS_DIALECT": "xml"}, "OPENAI_VIDEOS_DIALECT"),
     ],
 )

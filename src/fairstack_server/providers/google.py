@@ -50,6 +50,8 @@ POLL_SECONDS = 300.0
 CLIP_MAX_BYTES = 2 * 1024**3
 
 _OPERATION = re.compile(r"(projects/[^/]+/locations/[^/]+/publishers/google/models/[^/]+)/operations/[^/]+")
+_NAME = re.compile(r"[a-z0-9][a-z0-9.:-]*")
+_BUCKET = re.compile(r"gs://[^/\s]+(/\S*)?")
 _BUCKET_FILE = re.compile(r"gs://([^/]+)/(.+)")
 _MODERATION_WORDS = ("responsible ai", "sensitive words", "usage guidelines", "safety", "violat")
 #: Codes of google.rpc.Status.
@@ -58,7 +60,10 @@ _RPC_CANCELLED, _RPC_DEADLINE_EXCEEDED = 1, 4
 
 @dataclass(frozen=True, slots=True)
 class VertexPlace:
-    """The project that pays, where it renders, and how both are reached."""
+    """The project that pays, where it renders, and how both are reached.
+
+    Raises ValueError for names that Google cannot have given.
+    """
 
     project: str
     location: str = DEFAULT_LOCATION
@@ -66,6 +71,13 @@ class VertexPlace:
     """`gs://bucket/prefix` for finished clips; None: they come inside the answer."""
     address: str | None = None
     """Another address for both services, such as a stand-in."""
+
+    def __post_init__(self) -> None:
+        for setting, name in (("PROJECT", self.project), ("LOCATION", self.location)):
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"GOOGLE_CLOUD_{setting}={name!r} is no name of a {setting.lower()}")
+        if self.bucket is not None and not _BUCKET.fullmatch(self.bucket):
+            raise ValueError(f"GOOGLE_STORAGE_URI={self.bucket!r} is not gs://bucket/prefix")
 
     @property
     def vertex(self) -> str:

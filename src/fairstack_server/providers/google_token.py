@@ -36,9 +36,13 @@ class TokenSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GivenToken:
-    """A token that the operator made, and renews."""
+    """A token that the operator made, and renews. Raises ValueError for one that no header can carry."""
 
     value: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not _is_token(self.value):
+            raise ValueError("GOOGLE_ACCESS_TOKEN holds a character that no HTTP header can carry")
 
     async def token(self) -> str:
         """As it was given."""
@@ -105,7 +109,7 @@ class ServiceAccountTokens:
             # Whatever was sent, it was no order.
             raise ProviderError(f"{error} (asking for a token)", sent=False) from None
         match answer.json_object():
-            case {"access_token": str(token), "expires_in": int(seconds)} if answer.ok and token:
+            case {"access_token": str(token), "expires_in": int(seconds)} if answer.ok and _is_token(token):
                 self._token = token
                 self._good_until = self._clock.monotonic() + seconds - SPARE_SECONDS
             case _:
@@ -124,6 +128,10 @@ class ServiceAccountTokens:
             "exp": now + ASKED_SECONDS,
         }
         return rs256(claims, self._account.private_key, self._account.key_id)
+
+
+def _is_token(text: str) -> bool:
+    return text != "" and text.isascii() and text.isprintable() and " " not in text
 
 
 def _read_key(pem: str, path: Path) -> RSAPrivateKey:
