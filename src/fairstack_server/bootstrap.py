@@ -34,7 +34,7 @@ from fairstack_server.jobs.cancel import Cancelling
 from fairstack_server.jobs.keeping import ClipKeeper
 from fairstack_server.jobs.late import LateResults
 from fairstack_server.jobs.lifecycle import Lifecycle, Pace
-from fairstack_server.jobs.orders import Planner, Planning
+from fairstack_server.jobs.orders import SANDBOX, Planner, Planning
 from fairstack_server.jobs.placement import Placement
 from fairstack_server.jobs.queue import Queue
 from fairstack_server.jobs.reading import JobReader
@@ -112,29 +112,38 @@ async def open_gateway(
             trusted_origins=_trusted_origins(settings), webhook_allow=settings.webhook_allow
         )
         stack.push_async_callback(egress.aclose)
-        yield await _wire(settings, dsn, pool, egress, stack, works=works)
+        yield _gateway(await _share(settings, dsn, pool, egress, stack), stack, works=works)
 
 
-async def _wire(
-    settings: Settings,
-    dsn: Dsn,
-    pool: Pool,
-    egress: Egress,
-    stack: contextlib.AsyncExitStack,
-    *,
-    works: bool,
-) -> Gateway:
+@dataclass(slots=True)
+class _Shared:
+    """What several parts of the gateway are built on."""
+
+    settings: Settings
+    dsn: Dsn
+    pool: Pool
+    egress: Egress
+    clock: Clock
+    notices: Notices
+    catalog: Catalog
+    providers: Mapping[str, Provider]
+    configured: frozenset[str]
+    media: MediaStore
+    fetch: MediaFetch
+    poster: PosterMaker
+    files: Files
+    queue: Queue
+    jobs: JobStore
+    settlement: Settlement
+
+
+async def _share(
+    settings: Settings, dsn: Dsn, pool: Pool, egress: Egress, stack: contextlib.AsyncExitStack
+) -> _Shared:
     clock = SystemClock()
-    notices = await _notices(dsn, stack)
-    catalog = Catalog(operator=settings.catalog_dir)
     providers = await _providers(settings, clock, stack)
-    configured = frozenset(providers) - {"sandbox"}
-    decoder, poster = ImageDecoder(), PosterMaker(children=_POSTER_CHILDREN)
-    stack.push_async_callback(decoder.aclose)
-    stack.push_async_callback(poster.aclose)
-    warming = asyncio.create_task(_warm(decoder, poster), name="warm")
-    stack.callback(warming.cancel)
     media = MediaStore(settings.media_url or str(settings.home / "media"), f"{settings.base_url}/media")
+    decoder, poster = _confined_children(stack)
     fetch = MediaFetch(
         egress,
         decoder,
@@ -143,81 +152,123 @@ async def _wire(
         clip_max_bytes=settings.result_max_bytes,
         clip_timeout_seconds=settings.result_timeout_seconds,
     )
-    queue = Queue(pool)
-    jobs = JobStore(pool, settings.worker_timeout_seconds)
-    settlement = Settlement(pool, ended_job)
-    files = Files(pool, media, fetch, settings.home / "work", settings.image_max_bytes)
-    gate = WebhookGate(egress)
-    placement = Placement(pool, queue)
-    stack.push_async_callback(placement.close)
-    reader = JobReader(pool)
-    stack.push_async_callback(reader.close)
-    planner = Planner(
-        catalog,
-        configured,
-        files,
-        Planning(settings.submit_attempts, settings.allow_loss, settings.public_url.rstrip("/") or None),
+    return _Shared(
+        settings=settings,
+        dsn=dsn,
+        pool=pool,
+        egress=egress,
+        clock=clock,
+        notices=await _notices(dsn, stack),
+        catalog=Catalog(operator=settings.catalog_dir),
+        providers=providers,
+        configured=frozenset(providers) - {SANDBOX},
+        media=media,
+        fetch=fetch,
+        poster=poster,
+        files=Files(pool, media, fetch, settings.home / "work", settings.image_max_bytes),
+        queue=Queue(pool),
+        jobs=JobStore(pool, settings.worker_timeout_seconds),
+        settlement=Settlement(pool, ended_job),
     )
-    keeper = ClipKeeper(media, fetch, poster, egress, settings.home / "work")
-    worker = None
-    if works:
-        worker = Worker(
-            pool,
-            lambda: open_connection(dsn, application="fairstack worker"),
-            queue,
-            jobs,
-            Lifecycle(
-                jobs, settlement, planner, keeper, providers, notices, clock, Pace(settings.submit_attempts)
-            ),
-            LateResults(
-                jobs, settlement, planner, keeper, providers, clock, pause_seconds=settings.late_seconds
-            ),
-            notices,
-            clock,
-            WorkerLimits(
-                settings.worker_jobs,
-                settings.worker_timeout_seconds,
-                settings.sweep_seconds,
-                settings.sandbox_in_flight,
-            ),
-        )
-    accounts = Accounts(pool)
+
+
+def _gateway(shared: _Shared, stack: contextlib.AsyncExitStack, *, works: bool) -> Gateway:
+    settings, pool, dsn, clock = shared.settings, shared.pool, shared.dsn, shared.clock
+    reader, accounts, gate = JobReader(pool), Accounts(pool), WebhookGate(shared.egress)
+    stack.push_async_callback(reader.close)
     return Gateway(
         settings=settings,
         pool=pool,
         clock=clock,
-        notices=notices,
-        catalog=catalog,
-        providers=providers,
-        configured=configured,
+        notices=shared.notices,
+        catalog=shared.catalog,
+        providers=shared.providers,
+        configured=shared.configured,
         access=Access(accounts, settings.rate_limit_per_minute),
         accounts=accounts,
-        generations=Generations(
-            catalog,
-            configured,
-            configured | SPOKEN,
-            Terms(settings.margin_percent, settings.allow_loss),
-            Inputs(files, media, fetch, public=bool(settings.public_url)),
-            gate,
-            placement,
-            clock,
-        ),
-        jobs=jobs,
+        generations=_generations(shared, gate, stack),
+        jobs=shared.jobs,
         reader=reader,
-        cancelling=Cancelling(pool, jobs, settlement, clock),
-        files=files,
-        media=media,
+        cancelling=Cancelling(pool, shared.jobs, shared.settlement, clock),
+        files=shared.files,
+        media=shared.media,
         webhook_gate=gate,
         deliverer=Deliverer(
             pool,
-            egress.post,
+            shared.egress.post,
             clock,
             connect=lambda: open_connection(dsn, application="fairstack webhooks"),
             timeout_seconds=settings.webhook_timeout_seconds,
         ),
-        worker=worker,
+        worker=_worker(shared) if works else None,
         home_id=hashlib.sha256(str(settings.home).encode()).hexdigest()[:16],
     )
+
+
+def _generations(shared: _Shared, gate: WebhookGate, stack: contextlib.AsyncExitStack) -> Generations:
+    settings = shared.settings
+    placement = Placement(shared.pool, shared.queue)
+    stack.push_async_callback(placement.close)
+    return Generations(
+        shared.catalog,
+        shared.configured,
+        shared.configured | SPOKEN,
+        Terms(settings.margin_percent, settings.allow_loss),
+        Inputs(shared.files, shared.media, shared.fetch, public=bool(settings.public_url)),
+        gate,
+        placement,
+        shared.clock,
+    )
+
+
+def _worker(shared: _Shared) -> Worker:
+    settings, clock, dsn = shared.settings, shared.clock, shared.dsn
+    callback_base = settings.public_url.rstrip("/") or None
+    planning = Planning(settings.submit_attempts, settings.allow_loss, callback_base)
+    planner = Planner(shared.catalog, shared.configured, shared.files, planning)
+    keeper = ClipKeeper(shared.media, shared.fetch, shared.poster, shared.egress, settings.home / "work")
+    lifecycle = Lifecycle(
+        shared.jobs,
+        shared.settlement,
+        planner,
+        keeper,
+        shared.providers,
+        shared.notices,
+        clock,
+        Pace(),
+    )
+    late = LateResults(
+        shared.jobs,
+        shared.settlement,
+        planner,
+        keeper,
+        shared.providers,
+        clock,
+        pause_seconds=settings.late_seconds,
+    )
+    limits = WorkerLimits(
+        settings.worker_jobs,
+        settings.worker_timeout_seconds,
+        settings.sweep_seconds,
+        settings.sandbox_in_flight,
+    )
+
+    async def connect() -> OwnConnection:
+        return await open_connection(dsn, application="fairstack worker")
+
+    return Worker(
+        shared.pool, connect, shared.queue, shared.jobs, lifecycle, late, shared.notices, clock, limits
+    )
+
+
+def _confined_children(stack: contextlib.AsyncExitStack) -> tuple[ImageDecoder, PosterMaker]:
+    """The children that decode what came from outside, being started and ended with the gateway."""
+    decoder, poster = ImageDecoder(), PosterMaker(children=_POSTER_CHILDREN)
+    stack.push_async_callback(decoder.aclose)
+    stack.push_async_callback(poster.aclose)
+    warming = asyncio.create_task(_warm(decoder, poster), name="warm")
+    stack.callback(warming.cancel)
+    return decoder, poster
 
 
 async def _notices(dsn: Dsn, stack: contextlib.AsyncExitStack) -> Notices:

@@ -11,7 +11,7 @@ import structlog
 
 from fairstack_server.egress import Egress
 from fairstack_server.jobs.job import Attempt, Completion, Job
-from fairstack_server.jobs.lifecycle import NotAClip
+from fairstack_server.jobs.ports import NotAClip
 from fairstack_server.jsonvalue import JSONObject
 from fairstack_server.media.fetch import ClipRefused, FetchedClip, MediaFetch, check_clip
 from fairstack_server.media.poster import PosterMaker

@@ -9,7 +9,7 @@ import structlog
 
 from fairstack_server.clock import Clock
 from fairstack_server.jobs.job import Attempt, Job
-from fairstack_server.jobs.lifecycle import KeepsClips, NotAClip, PlansAttempts
+from fairstack_server.jobs.ports import KeepsClips, NotAClip, PlansAttempts
 from fairstack_server.jobs.settle import Settlement
 from fairstack_server.jobs.store import JobStore
 from fairstack_server.jsonvalue import JSONObject

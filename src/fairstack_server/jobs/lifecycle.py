@@ -20,28 +20,28 @@ Providers translate; this module owns every loop, wait, retry and limit.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Protocol, TypeVar, assert_never
+from datetime import timedelta
+from typing import assert_never
 
 import structlog
 
 from fairstack_server.clock import Clock
 from fairstack_server.db.notices import Notice, Notices
-from fairstack_server.jobs.job import Attempt, AttemptOutcome, Completion, Failure, Job, State
+from fairstack_server.jobs.job import Attempt, AttemptOutcome, Failure, Job, State
+from fairstack_server.jobs.ports import KeepsClips, NotAClip, PlannedAttempt, PlansAttempts
 from fairstack_server.jobs.settle import Settlement
 from fairstack_server.jobs.store import JobStore, LeaseLost
+from fairstack_server.jobs.waits import LONGEST_PAUSE_SECONDS, poll_pause, unbroken
 from fairstack_server.jsonvalue import JSONObject
 from fairstack_server.providers.base import (
     CanCancel,
     CancelOutcome,
     CanFind,
     ClipAt,
-    ClipFacts,
     Failed,
-    Order,
     Pending,
     Provider,
     ProviderError,
@@ -52,13 +52,10 @@ from fairstack_server.providers.base import (
 )
 
 log = structlog.get_logger()
-T = TypeVar("T")
 
 #: A list or look-up at the provider may lag and its clock may differ: look this far back.
 _FIND_SLACK = timedelta(seconds=60)
-_FIRST_LOOK_SECONDS = 0.25
 _FIRST_SEARCH_SECONDS = 1.0
-_LONGEST_POLL_SECONDS = 30.0
 _PROGRESS_STEP = 0.01
 
 UNKNOWN_FATE = Failure(
@@ -69,42 +66,9 @@ UNKNOWN_FATE = Failure(
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedAttempt:
-    """A route that was chosen for a job, with the order as that route wants it."""
-
-    attempt: Attempt
-    order: Order
-
-
-class PlansAttempts(Protocol):
-    """Chooses routes and writes orders (`orders.py`)."""
-
-    async def plan(self, job: Job, earlier: list[Attempt], now: datetime) -> PlannedAttempt | Failure:
-        """The next attempt of a job, or why there is none."""
-        ...
-
-    async def order_of(self, job: Job, attempt: Attempt) -> Order:
-        """The order of an attempt again, after a restart."""
-        ...
-
-
-class NotAClip(Exception):
-    """What the provider delivered cannot be used as a clip; trying again will bring the same."""
-
-
-class KeepsClips(Protocol):
-    """Brings a provider's clip into our store (`media/`)."""
-
-    async def keep(self, job: Job, attempt: Attempt, clip: ClipAt, facts: ClipFacts) -> Completion:
-        """Download, check, store. Raises NotAClip for a useless file, OSError for what may pass."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
 class Pace:
     """The lifecycle's own limits."""
 
-    submit_attempts: int = 4
     store_attempts: int = 20
     send_grace_seconds: float = 10.0
 
@@ -168,7 +132,7 @@ class Lifecycle:
             return await self._fail(job, planned)
         # Saved before anything is sent: a crash after this line must not submit twice.
         job = await self._store.write_intent(job, planned.attempt)
-        sent, retry_after = await _unbroken(self._send(job, planned), self._pace.send_grace_seconds)
+        sent, retry_after = await unbroken(self._send(job, planned), self._pace.send_grace_seconds)
         if sent.state is State.QUEUED:
             failed_tries = sum(a.outcome in ("not_sent", "rate_limited") for a in earlier)
             return await self._wait(sent, inbox, retry_after or min(60.0, 2.0**failed_tries))
@@ -239,7 +203,7 @@ class Lifecycle:
             outcome = await self._look_for(job, attempt)
             if outcome is not None:
                 return outcome
-            await self._wait(job, inbox, min(_LONGEST_POLL_SECONDS, _FIRST_SEARCH_SECONDS * 2**tries))
+            await self._wait(job, inbox, min(LONGEST_PAUSE_SECONDS, _FIRST_SEARCH_SECONDS * 2**tries))
             tries += 1
         return await self._give_up(job)
 
@@ -296,7 +260,7 @@ class Lifecycle:
         ref = await self._store.receipt(attempt.nonce)
         provider = self._providers.get(attempt.provider)
         if ref is None or provider is None:
-            await self._wait(job, inbox, _LONGEST_POLL_SECONDS)
+            await self._wait(job, inbox, LONGEST_PAUSE_SECONDS)
             return job if self._clock.now() < job.deadline_at else await self._give_up(job)
         cancel_asked, told, polls = False, -1.0, 0
         while True:
@@ -312,7 +276,7 @@ class Lifecycle:
             if self._clock.now() >= job.deadline_at:
                 return await self._give_up(job)
             told = await self._tell_progress(job, look, told)
-            job = await self._wait(job, inbox, _poll_pause(look, polls))
+            job = await self._wait(job, inbox, poll_pause(look, polls))
             polls += 1
 
     async def _look(self, job: Job, provider: Provider, ref: JSONObject) -> Pending | Succeeded | Failed:
@@ -371,7 +335,7 @@ class Lifecycle:
                 job = await self._store_clip(job, found)
                 if job.ended:
                     return job
-            await self._wait(job, inbox, min(_LONGEST_POLL_SECONDS, 2.0**tries))
+            await self._wait(job, inbox, min(LONGEST_PAUSE_SECONDS, 2.0**tries))
         return await self._give_up(job)
 
     def _remembered(self, job: Job) -> Succeeded | None:
@@ -442,13 +406,6 @@ class Lifecycle:
         return max(0.05, (min(limits) - now).total_seconds())
 
 
-def _poll_pause(pending: Pending, polls: int) -> float:
-    """Seconds to the next look: what the provider asks for, else about a tenth of the time so far."""
-    if pending.retry_after_seconds is not None:
-        return min(max(pending.retry_after_seconds, 0.1), _LONGEST_POLL_SECONDS)
-    return min(_LONGEST_POLL_SECONDS, _FIRST_LOOK_SECONDS * 1.1**polls)
-
-
 def _failure_of(failed: Failed) -> Failure:
     match failed.reason:
         case "content_filtered":
@@ -459,14 +416,3 @@ def _failure_of(failed: Failed) -> Failure:
             return Failure("generation_failed", failed.message)
         case _:
             assert_never(failed.reason)
-
-
-async def _unbroken(work: Awaitable[T], grace_seconds: float) -> T:
-    """Let a send that has begun come to its end although we are being stopped: its receipt is kept."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        with suppress(Exception):
-            await asyncio.wait_for(task, grace_seconds)
-        raise

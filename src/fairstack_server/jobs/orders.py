@@ -14,7 +14,7 @@ from fairstack_server.catalog.settled import Settled
 from fairstack_server.errors import BadRequest
 from fairstack_server.ids import random_base62
 from fairstack_server.jobs.job import Attempt, Failure, Job
-from fairstack_server.jobs.lifecycle import PlannedAttempt
+from fairstack_server.jobs.ports import PlannedAttempt
 from fairstack_server.jsonvalue import JSON, JSONObject
 from fairstack_server.pricing import UsableRoute, usable_routes
 from fairstack_server.providers.base import InputFile, Order

@@ -199,8 +199,8 @@ class JobStore:
             "insert into receipts (nonce, ref, source) values ($1, $2, $3)", nonce, ref, source
         )
 
-    async def write_found(self, attempt: Attempt, ref: JSONObject) -> bool:
-        """Keep a ref that was found by looking for it; False when the task is another attempt's already.
+    async def write_found(self, attempt: Attempt, ref: JSONObject, source: str = "reconcile") -> bool:
+        """Keep a ref that somebody else than our own submit told; False when another attempt has the task.
 
         Two equal orders look alike to a list: whoever has a receipt of the task owns it.
         """
@@ -219,7 +219,7 @@ class JobStore:
             if owner is not None:
                 return False
             await connection.execute(
-                "insert into receipts (nonce, ref, source) values ($1, $2, 'reconcile')", attempt.nonce, ref
+                "insert into receipts (nonce, ref, source) values ($1, $2, $3)", attempt.nonce, ref, source
             )
         return True
 

@@ -49,7 +49,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
             log.warning("callback.not_genuine", provider=provider_name, job=attempt.job_id)
             raise NotFound("There is no such callback.")
         if await gateway.jobs.receipt(nonce) is None:
-            await gateway.jobs.write_receipt(nonce, ref, "callback")
+            await gateway.jobs.write_found(attempt, ref, "callback")
         await gateway.jobs.tell(attempt.job_id, "callback")
         return json_answer(b"{}")
 

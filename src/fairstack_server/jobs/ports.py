@@ -1,0 +1,42 @@
+"""What the lifecycle asks of others: a plan for the next attempt, and a place for the clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from fairstack_server.jobs.job import Attempt, Completion, Failure, Job
+from fairstack_server.providers.base import ClipAt, ClipFacts, Order
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedAttempt:
+    """A route that was chosen for a job, with the order as that route wants it."""
+
+    attempt: Attempt
+    order: Order
+
+
+class PlansAttempts(Protocol):
+    """Chooses routes and writes orders (`orders.py`)."""
+
+    async def plan(self, job: Job, earlier: list[Attempt], now: datetime) -> PlannedAttempt | Failure:
+        """The next attempt of a job, or why there is none."""
+        ...
+
+    async def order_of(self, job: Job, attempt: Attempt) -> Order:
+        """The order of an attempt again, after a restart."""
+        ...
+
+
+class NotAClip(Exception):
+    """What the provider delivered cannot be used as a clip; trying again will bring the same."""
+
+
+class KeepsClips(Protocol):
+    """Brings a provider's clip into our store (`media/`)."""
+
+    async def keep(self, job: Job, attempt: Attempt, clip: ClipAt, facts: ClipFacts) -> Completion:
+        """Download, check, store. Raises NotAClip for a useless file, OSError for what may pass."""
+        ...
