@@ -125,7 +125,10 @@ class Job:
         return self.cancel_after_at is not None and now >= self.cancel_after_at
 
 
-AttemptOutcome = Literal["not_sent", "refused", "rate_limited", "submitted", "unknown", "given_up"]
+#: `refused`: the provider did not want this order. `unusable`: it wants none of ours (an unknown key).
+AttemptOutcome = Literal[
+    "not_sent", "refused", "unusable", "rate_limited", "submitted", "unknown", "given_up"
+]
 
 
 @dataclass(frozen=True, slots=True)

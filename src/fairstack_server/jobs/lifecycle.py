@@ -171,7 +171,7 @@ class Lifecycle:
         )
         if error.sent:
             return await self._store.end_attempt(job, attempt, "unknown", State.SUBMIT_UNKNOWN, str(error))
-        outcome: AttemptOutcome = "refused" if error.permanent else "not_sent"
+        outcome: AttemptOutcome = "unusable" if error.permanent else "not_sent"
         return await self._store.end_attempt(job, attempt, outcome, State.QUEUED, str(error))
 
     async def _refused(self, job: Job, attempt: Attempt, failed: Failed) -> Job:

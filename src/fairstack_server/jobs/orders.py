@@ -120,13 +120,14 @@ class Planner:
         ).usable
 
     def _used_up(self, route: Route, earlier: list[Attempt]) -> bool:
-        """It refused the order, or could not be reached too often."""
+        """It refused the order, takes none of ours, or could not be reached too often."""
         outcomes = Counter(
             attempt.outcome
             for attempt in earlier
             if (attempt.provider, attempt.endpoint) == (route.provider, route.endpoint)
         )
-        return outcomes["refused"] > 0 or outcomes["not_sent"] >= self._planning.submit_attempts
+        sent_away = outcomes["refused"] + outcomes["unusable"]
+        return sent_away > 0 or outcomes["not_sent"] >= self._planning.submit_attempts
 
     async def _files(self, job: Job) -> dict[str, Any]:
         """The order's files by the order's own words."""
@@ -162,6 +163,12 @@ def _no_route(earlier: list[Attempt]) -> Failure:
         said = f": {refusals[-1].message}" if refusals[-1].message else ""
         return Failure(
             "generation_failed", f"The provider refused the order{said}. You were charged nothing."
+        )
+    if any(attempt.outcome == "unusable" for attempt in earlier):
+        return Failure(
+            "provider_unavailable",
+            "The provider does not take orders of this server; its operator must look at the provider's key. "
+            "You were charged nothing.",
         )
     if earlier:
         return Failure(

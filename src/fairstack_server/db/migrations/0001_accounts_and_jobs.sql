@@ -90,7 +90,8 @@ create table attempts (
     worker_id  bigint not null references workers,
     fence      bigint not null,
     created_at timestamptz not null default now(),
-    outcome    text check (outcome in ('not_sent', 'refused', 'rate_limited', 'submitted', 'unknown', 'given_up')),
+    outcome    text check (outcome in ('not_sent', 'refused', 'unusable', 'rate_limited', 'submitted',
+                                              'unknown', 'given_up')),
     message    text,
     ended_at   timestamptz,
     unique (job_id, number)
