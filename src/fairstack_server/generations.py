@@ -19,6 +19,7 @@ from fairstack_server.catalog.settled import Settled
 from fairstack_server.clock import Clock
 from fairstack_server.errors import (
     Conflict,
+    FairStackError,
     PaymentNeeded,
     Unavailable,
     Unprocessable,
@@ -209,7 +210,8 @@ class Generations:
         )
         try:
             accepted = await self._place(job)
-        except BaseException:
+        except FairStackError:
+            # A sure refusal. After anything else the job may be there all the same, and need them.
             await self._inputs.drop(inputs)
             raise
         if accepted.replayed:

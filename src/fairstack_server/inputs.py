@@ -158,10 +158,13 @@ class Fetched:
 class Inputs:
     """Takes the files of a request in."""
 
-    def __init__(self, files: Files, media: MediaStore, fetch: MediaFetch, *, public: bool) -> None:
+    def __init__(
+        self, files: Files, media: MediaStore, fetch: MediaFetch, *, max_bytes: int, public: bool
+    ) -> None:
         self._files = files
         self._media = media
         self._fetch = fetch
+        self._max_bytes = max_bytes
         self._public = public
 
     def check(self, ask: VideoAsk) -> None:
@@ -232,6 +235,9 @@ class Inputs:
         if key is None:
             return None
         try:
+            # A clip of ours has such a URL too, and may be large: no picture is.
+            if (await self._media.head(key)).bytes > self._max_bytes:
+                raise _refused(role, f"it is larger than {self._max_bytes} bytes")
             return await self._media.read(key)
         except NotStored as missing:
             raise _refused(role, "there is no such file here") from missing

@@ -81,9 +81,9 @@ async def _keep_running(postgres: EmbeddedPostgres) -> None:
     """Bring the embedded database back when it dies; it recovers by itself, and everybody waits for it."""
     while True:
         await asyncio.sleep(_DATABASE_LOOK_SECONDS)
-        if not (await asyncio.to_thread(postgres.status)).running:
-            log.error("database.died", action="starting it again")
-            with contextlib.suppress(DatabaseError):
+        with contextlib.suppress(DatabaseError):
+            if not (await asyncio.to_thread(postgres.status)).running:
+                log.error("database.died", action="starting it again")
                 await postgres.start()
 
 

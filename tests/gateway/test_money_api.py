@@ -202,3 +202,16 @@ async def test_admin_routes_are_closed_to_test_keys(gateway: Running) -> None:
     key = await gateway.key("admin", mode="test")
     answer = await gateway.call("POST", "/v1/admin/accounts/default/grants", {"micro": 1}, key=key)
     assert (answer.status, answer.json["error"]["code"]) == (403, "forbidden")
+
+
+async def test_a_capped_key_cannot_get_round_its_cap(gateway: Running) -> None:
+    """A key with a cap makes no further keys and takes no cap away, its own included."""
+    _, key = await gateway.other_account()
+    made = await gateway.call("POST", "/v1/api-keys", {"name": "capped", "cap_micro": 1_000}, key=key)
+    capped, key_id = made.json["key"], made.json["id"]
+    more = await gateway.call("POST", "/v1/api-keys", {"name": "more"}, key=capped)
+    freed = await gateway.call("PATCH", f"/v1/api-keys/{key_id}", {"cap_micro": None}, key=capped)
+    assert (more.status, freed.status) == (403, 403)
+    assert more.json["error"]["code"] == "forbidden"
+    refused = await gateway.submit(DONE, key=capped)
+    assert (refused.status, refused.json["error"]["code"]) == (402, "cap_reached")

@@ -43,6 +43,8 @@ class Caller:
     key_id: str
     mode: Mode
     scopes: frozenset[str]
+    bounded: bool = False
+    """The key has a cap or an end of its own."""
 
     @property
     def managed_modes(self) -> Sequence[Mode]:
@@ -107,13 +109,14 @@ class Accounts:
             """
             update api_keys set last_used_at = now()
             where hash = $1 and revoked_at is null and (expires_at is null or expires_at > now())
-            returning id, account_id, mode, scopes
+            returning id, account_id, mode, scopes,
+                      cap_micros is not null or expires_at is not null as bounded
             """,
             api_key_hash(key),
         )
         if row is None:
             return None
-        return Caller(row["account_id"], row["id"], row["mode"], frozenset(row["scopes"]))
+        return Caller(row["account_id"], row["id"], row["mode"], frozenset(row["scopes"]), row["bounded"])
 
     async def create_key(
         self,

@@ -8,6 +8,7 @@ import hashlib
 from pathlib import Path
 
 import structlog
+from obstore.exceptions import BaseError
 
 from fairstack_server.egress import Egress
 from fairstack_server.jobs.job import Attempt, Completion, Job
@@ -44,6 +45,8 @@ class ClipKeeper:
         try:
             stored = await self._store(attempt, fetched)
             poster_url = await self._store_poster(job, fetched, stored)
+        except BaseError as error:
+            raise OSError(f"the media store failed: {type(error).__name__}") from error
         finally:
             fetched.path.unlink(missing_ok=True)
         measured = fetched.facts

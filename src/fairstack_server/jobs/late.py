@@ -54,8 +54,10 @@ class LateResults:
                 continue
             try:
                 await self._look_at(job, attempt, provider)
-            except (ProviderError, OSError) as error:
-                log.warning("late.look_broke", job=job.id, provider=provider.name, error=str(error))
+            except Exception as error:
+                # One clip that cannot be had must not stop the others.
+                said = str(error) if isinstance(error, ProviderError) else type(error).__name__
+                log.warning("late.look_broke", job=job.id, provider=provider.name, error=said)
 
     async def _look_at(self, job: Job, attempt: Attempt, provider: Provider) -> None:
         ref = await self._ref(job, attempt, provider)

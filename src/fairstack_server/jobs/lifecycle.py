@@ -30,6 +30,7 @@ import structlog
 
 from fairstack_server.clock import Clock
 from fairstack_server.db.notices import Notice, Notices
+from fairstack_server.db.outage import DATABASE_DOWN
 from fairstack_server.jobs.job import Attempt, AttemptOutcome, Failure, Job, State
 from fairstack_server.jobs.ports import KeepsClips, NotAClip, PlannedAttempt, PlansAttempts
 from fairstack_server.jobs.settle import Settlement
@@ -56,6 +57,7 @@ log = structlog.get_logger()
 #: A list or look-up at the provider may lag and its clock may differ: look this far back.
 _FIND_SLACK = timedelta(seconds=60)
 _FIRST_SEARCH_SECONDS = 1.0
+_RECEIPT_RETRY_SECONDS = 0.5
 _PROGRESS_STEP = 0.01
 
 UNKNOWN_FATE = Failure(
@@ -151,11 +153,13 @@ class Lifecycle:
             return await self._call_broke(job, attempt, error), None
         match answer:
             case Submission(ref):
-                await self._store.write_receipt(attempt.nonce, ref, "answer")
+                await self._keep_receipt(job, attempt, ref, "answer")
                 return await self._store.end_attempt(job, attempt, "submitted", State.RUNNING), None
             case Succeeded():
-                job = await self._store.end_attempt(job, attempt, "submitted", State.RUNNING)
-                return await self._found_clip(job, answer), None
+                # No receipt will lead to this clip again: where it is, is kept in the same write.
+                where = _where(answer)
+                job = await self._store.end_attempt(job, attempt, "submitted", State.STORING, clip=where)
+                return await self._store_clip(job, answer), None
             case Failed():
                 return await self._refused(job, attempt, answer), None
             case RateLimitedUpstream(retry_after):
@@ -163,6 +167,17 @@ class Lifecycle:
                 return job, retry_after or 5.0
             case _:
                 assert_never(answer)
+
+    async def _keep_receipt(self, job: Job, attempt: Attempt, ref: JSONObject, source: str) -> None:
+        """The only copy of a paid task's ref is in our hands: an outage of the database is waited out."""
+        while True:
+            try:
+                return await self._store.write_receipt(attempt.nonce, ref, source)
+            except DATABASE_DOWN as error:
+                log.warning("job.receipt_waits", job=job.id, error=type(error).__name__)
+                if self._clock.now() >= job.deadline_at:
+                    raise
+                await self._clock.sleep(_RECEIPT_RETRY_SECONDS)
 
     async def _call_broke(self, job: Job, attempt: Attempt, error: ProviderError) -> Job:
         """Not sent: free to try again. Possibly sent: never sent again, but looked for."""
@@ -232,7 +247,7 @@ class Lifecycle:
         answer = await provider.submit(await self._planner.order_of(job, attempt))
         match answer:
             case Submission(ref):
-                await self._store.write_receipt(attempt.nonce, ref, "reconcile")
+                await self._keep_receipt(job, attempt, ref, "reconcile")
                 return await self._store.move(job, State.RUNNING)
             case Succeeded():
                 return await self._found_clip(await self._store.move(job, State.RUNNING), answer)
@@ -282,8 +297,10 @@ class Lifecycle:
     async def _look(self, job: Job, provider: Provider, ref: JSONObject) -> Pending | Succeeded | Failed:
         try:
             return await provider.poll(ref)
-        except ProviderError as error:
-            log.warning("job.poll_broke", job=job.id, provider=provider.name, error=str(error))
+        except Exception as error:
+            # A look only reads. Whatever broke, a bug of ours included, the deadline must still come.
+            said = str(error) if isinstance(error, ProviderError) else type(error).__name__
+            log.warning("job.poll_broke", job=job.id, provider=provider.name, error=said)
             return Pending(retry_after_seconds=10.0)
 
     async def _stopped(self, job: Job, provider: Provider, ref: JSONObject) -> bool:
@@ -315,8 +332,7 @@ class Lifecycle:
 
     async def _found_clip(self, job: Job, succeeded: Succeeded) -> Job:
         """The provider is done: remember where the clip is (without any key) and go on to store it."""
-        where: JSONObject = {"url": succeeded.clip.url, "path": succeeded.clip.path}
-        stored = await self._store.move(job, State.STORING, clip=where)
+        stored = await self._store.move(job, State.STORING, clip=_where(succeeded))
         return await self._store_clip(stored, succeeded)
 
     async def _keep(self, job: Job, inbox: asyncio.Queue[Notice]) -> Job:
@@ -404,6 +420,11 @@ class Lifecycle:
         if job.cancel_after_at is not None and job.cancel_after_at > now:
             limits.append(job.cancel_after_at)
         return max(0.05, (min(limits) - now).total_seconds())
+
+
+def _where(found: Succeeded) -> JSONObject:
+    """Where a clip is, without any key."""
+    return {"url": found.clip.url, "path": found.clip.path}
 
 
 def _failure_of(failed: Failed) -> Failure:

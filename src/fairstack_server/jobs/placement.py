@@ -189,7 +189,17 @@ async def _free_keys(connection: Connection, refused: Sequence[NewJob]) -> None:
     """A refusal before acceptance uses up no idempotency key."""
     if any(job.idempotency_key is not None for job in refused):
         await connection.execute(
-            "delete from idempotency_keys where job_id = any($1)", [job.id for job in refused]
+            """
+            delete from idempotency_keys k
+            using unnest($1::text[], $2::text[], $3::text[], $4::text[])
+                as gone (account_id, mode, key, job_id)
+            where (k.account_id, k.mode, k.key, k.job_id)
+                = (gone.account_id, gone.mode, gone.key, gone.job_id)
+            """,
+            [job.account_id for job in refused],
+            [job.mode for job in refused],
+            [job.idempotency_key for job in refused],
+            [job.id for job in refused],
         )
 
 

@@ -53,6 +53,19 @@ _CLAIM = f"""
 """
 
 
+# An attempt of another job that asks the same of the same route, whose answer has not come yet.
+_EQUAL_ORDER_ON_ITS_WAY = """
+    select 1 from attempts mine join jobs my_job on my_job.id = mine.job_id
+    join attempts other on (other.provider, other.endpoint) = (mine.provider, mine.endpoint)
+                       and other.nonce <> mine.nonce and other.outcome is null
+    join jobs their_job on their_job.id = other.job_id and their_job.terminal is null
+                       and their_job.settled = my_job.settled
+                       and their_job.ask ->> 'prompt' = my_job.ask ->> 'prompt'
+    where mine.nonce = $1 and not exists (select 1 from receipts r where r.nonce = other.nonce)
+    limit 1
+"""
+
+
 class JobStore:
     """Jobs in PostgreSQL."""
 
@@ -88,26 +101,34 @@ class JobStore:
         )
         return found is not None
 
-    async def orphans(self, worker_id: int, in_hand: Sequence[str], limit: int) -> list[str]:
+    async def claimed_by(self, worker_id: int) -> list[str]:
+        """Unfinished jobs that are written to this worker's name."""
+        rows = await self._pool.fetch(
+            "select id from jobs where worker_id = $1 and terminal is null", worker_id
+        )
+        return [row["id"] for row in rows]
+
+    async def orphans(self, worker_id: int, lost: Sequence[str], limit: int) -> list[str]:
         """Unfinished jobs that nobody works on and no live row will wake: free them and name them.
 
-        `in_hand` are those that the asking worker itself works on; what else is written to its name was lost.
+        `lost` are those to the asking worker's own name that it has not in hand.
         """
         rows = await self._pool.fetch(
             f"""
             update jobs set worker_id = null
             where id in (
                 select id from jobs
-                where terminal is null and id <> all($4)
+                where terminal is null
                   and case when worker_id is null then not {HAS_LIVE_ROW}
-                           else worker_id = $3 or worker_id not in ({_LIVE_WORKERS}) end
+                           when worker_id = $3 then id = any($4)
+                           else worker_id not in ({_LIVE_WORKERS}) end
                 order by created_at limit $5 for update skip locked)
             returning id
             """,
             WORKER_LOCK_CLASS,
             self._worker_timeout,
             worker_id,
-            list(in_hand),
+            list(lost),
             limit,
         )
         return [row["id"] for row in rows]
@@ -167,12 +188,19 @@ class JobStore:
         return moved
 
     async def end_attempt(
-        self, job: Job, attempt: Attempt, outcome: AttemptOutcome, state: State, message: str | None = None
+        self,
+        job: Job,
+        attempt: Attempt,
+        outcome: AttemptOutcome,
+        state: State,
+        message: str | None = None,
+        *,
+        clip: JSONObject | None = None,
     ) -> Job:
         """Record what came of an attempt together with the state that follows from it. Raises LeaseLost."""
         check_move(job.state, state)
         async with self._pool.acquire() as connection, connection.transaction():
-            moved = await self._move_in(connection, job, state)
+            moved = await self._move_in(connection, job, state, clip)
             await _note_outcome(connection, attempt, outcome, message)
         return moved
 
@@ -202,7 +230,8 @@ class JobStore:
     async def write_found(self, attempt: Attempt, ref: JSONObject, source: str = "reconcile") -> bool:
         """Keep a ref that somebody else than our own submit told; False when another attempt has the task.
 
-        Two equal orders look alike to a list: whoever has a receipt of the task owns it.
+        Two equal orders look alike to a list: whoever has a receipt of the task owns it, and while an equal
+        order is on its way the task may be that one's.
         """
         task = f"{attempt.provider}:{ref.get('id')}"
         async with self._pool.acquire() as connection, connection.transaction():
@@ -216,7 +245,7 @@ class JobStore:
                 attempt.provider,
                 attempt.nonce,
             )
-            if owner is not None:
+            if owner is not None or await connection.fetchval(_EQUAL_ORDER_ON_ITS_WAY, attempt.nonce):
                 return False
             await connection.execute(
                 "insert into receipts (nonce, ref, source) values ($1, $2, $3)", attempt.nonce, ref, source
@@ -239,7 +268,7 @@ class JobStore:
             select a.* from attempts a join jobs j on j.id = a.job_id
             where a.outcome = 'given_up' and j.ended_at > $1
               and not exists (select 1 from late_results l where l.job_id = a.job_id)
-            order by a.created_at limit $2
+            order by exists (select 1 from receipts r where r.nonce = a.nonce) desc, random() limit $2
             """,
             since,
             limit,

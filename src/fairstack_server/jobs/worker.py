@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
+import asyncpg
 import structlog
 
 from fairstack_server.clock import Clock
@@ -72,6 +73,7 @@ class Worker:
         self._alive: OwnConnection | None = None
         self._in_hand: dict[str, asyncio.Task[None]] = {}
         self._room = asyncio.Semaphore(limits.jobs)
+        self._not_in_hand: set[str] = set()
         self._sandbox_places: dict[str, asyncio.Semaphore] = {}
         self._stopping = False
 
@@ -80,7 +82,7 @@ class Worker:
         while not self._stopping:
             try:
                 await self._work()
-            except DATABASE_DOWN as error:
+            except (*DATABASE_DOWN, asyncpg.PostgresError) as error:
                 log.warning("worker.database_down", error=type(error).__name__)
                 await self._clock.sleep(_RETRY_SECONDS)
 
@@ -134,6 +136,10 @@ class Worker:
         if self._stopping or job_id in self._in_hand:
             return
         await self._room.acquire()
+        # Both may have changed while it waited for room.
+        if self._stopping or job_id in self._in_hand:
+            self._room.release()
+            return
         task = asyncio.create_task(self._work_on(job_id), name=job_id)
         self._in_hand[job_id] = task
         task.add_done_callback(lambda _: self._let_go(job_id))
@@ -174,7 +180,12 @@ class Worker:
         places = self._sandbox_places.setdefault(
             job.account_id, asyncio.Semaphore(self._limits.sandbox_in_flight)
         )
-        if not await self._wait_for_place(job, places):
+        self._room.release()  # who waits for a place takes nobody's room
+        try:
+            placed = await self._wait_for_place(job, places)
+        finally:
+            await self._room.acquire()
+        if not placed:
             # Cancelled while it waited: its end needs no place.
             yield replace(job, cancel_requested_at=self._clock.now())
             return
@@ -208,7 +219,10 @@ class Worker:
 
     async def _sweep(self) -> None:
         """Wake every unfinished job that no live worker holds and no queue row will wake."""
-        found = await self._store.orphans(self._id, list(self._in_hand), _SWEEP_LIMIT)
+        ours = {job_id for job_id in await self._store.claimed_by(self._id) if job_id not in self._in_hand}
+        # Lost only if it was so at the last sweep too: a claim may have been made while we asked.
+        lost, self._not_in_hand = ours & self._not_in_hand, ours
+        found = await self._store.orphans(self._id, sorted(lost), _SWEEP_LIMIT)
         if not found:
             return
         log.info("worker.swept", jobs=len(found))
@@ -222,3 +236,6 @@ class Worker:
                 await chore()
             except DATABASE_DOWN as error:
                 log.warning("worker.chore_broke", chore=chore.__name__, error=type(error).__name__)
+            except Exception:
+                # A chore that ended would leave jobs behind for good.
+                log.exception("worker.chore_failed", chore=chore.__name__)

@@ -68,6 +68,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
     async def create_key(request: HttpRequest) -> Response[bytes]:
         caller = caller_of(request)
         wanted = parse_as(await request.body(), KeyRequest)
+        _check_unbounded(caller)
         scopes = wanted.scopes if wanted.scopes is not None else sorted(caller.scopes & set(USER_SCOPES))
         _check_scopes_of(caller, scopes)
         key, secret = await gateway.accounts.create_key(
@@ -84,6 +85,8 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
     async def change_key(request: HttpRequest, key_id: FromPath[str]) -> Response[bytes]:
         caller = caller_of(request)
         wanted = parse_as(await request.body(), KeyChange)
+        if wanted.cap_micro is not UNSET:
+            _check_unbounded(caller)
         scopes = None if wanted.scopes is UNSET else list(wanted.scopes)
         if scopes is not None:
             _check_scopes_of(caller, scopes)
@@ -107,6 +110,14 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         return json_answer(key_view(key))
 
     return [list_keys, create_key, change_key, revoke_key]
+
+
+def _check_unbounded(caller: Caller) -> None:
+    """A key with a cap or an end makes no keys and sets no caps: it would only get round its own."""
+    if caller.bounded:
+        raise Forbidden(
+            "A key with a cap or an end makes no keys and sets no caps. Use one that has neither."
+        )
 
 
 def _check_scopes_of(caller: Caller, scopes: list[str]) -> None:

@@ -97,6 +97,9 @@ create table attempts (
     unique (job_id, number)
 );
 
+create index attempts_given_up on attempts (job_id) where outcome = 'given_up';
+create index attempts_on_their_way on attempts (provider, endpoint) where outcome is null;
+
 -- A provider's receipt. Append-only, accepted from any worker at any time: the ref of a paid task is never lost.
 create table receipts (
     id          bigint generated always as identity primary key,

@@ -1,0 +1,68 @@
+"""The receipt of a paid task is kept through an outage, and pictures of accepted jobs through anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from fairstack_server.db.dsn import Dsn
+from fairstack_server.jobs.store import JobStore
+from tests.gateway.running import running_gateway
+from tests.upstreams.openai_videos import FakeOpenAIVideos
+
+WAN = {"model": "wan-2-1-t2v", "prompt": "A red kite over the sea"}
+
+
+async def test_a_receipt_waits_for_the_database(
+    database: Dsn, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is away just when the provider has answered: the receipt is written when it is back."""
+    write, refusals = JobStore.write_receipt, iter(range(2))
+
+    async def away_twice(self: JobStore, *arguments: Any) -> None:
+        if next(refusals, None) is not None:
+            raise asyncpg.CannotConnectNowError("the database system is starting up")
+        await write(self, *arguments)
+
+    monkeypatch.setattr(JobStore, "write_receipt", away_twice)
+    async with FakeOpenAIVideos() as engine:
+        settings: dict[str, Any] = {"OPENAI_VIDEOS_URL": engine.base_url, "OPENAI_VIDEOS_KEY": engine.key}
+        async with running_gateway(database, home, **settings) as gateway:
+            await gateway.grant(1_000_000)
+            submitted = await gateway.submit(WAN)
+            job = await gateway.wait(submitted.json["id"])
+            assert job["status"] == "completed", job
+            sources = await gateway.gateway.pool.fetch("select source from receipts")
+            assert [row["source"] for row in sources] == ["answer"]
+            assert list(engine.log.billed.values()) == [1]
+
+
+async def test_an_equal_order_on_its_way_keeps_its_task(database: Dsn, home: Path) -> None:
+    """While an equal order waits for its answer, a task in the list is not given to another job."""
+    async with FakeOpenAIVideos() as engine:
+        settings: dict[str, Any] = {"OPENAI_VIDEOS_URL": engine.base_url, "OPENAI_VIDEOS_KEY": engine.key}
+        async with running_gateway(database, home, works=False, **settings) as gateway:
+            await gateway.grant(1_000_000)
+            first, second = [(await gateway.submit(WAN)).json["id"] for _ in range(2)]
+            store, pool = gateway.gateway.jobs, gateway.gateway.pool
+            worker = await pool.fetchval("insert into workers (name) values ('w') returning id")
+            for nonce, job_id in (("n1", first), ("n2", second)):
+                await pool.execute(
+                    """
+                    insert into attempts
+                        (nonce, job_id, number, provider, endpoint, order_json, worker_id, fence)
+                    values ($1, $2, 1, 'openai_videos', 'wan', '{}', $3, 1)
+                    """,
+                    nonce,
+                    job_id,
+                    worker,
+                )
+            lost = await store.attempt("n2")
+            assert lost is not None
+            assert not await store.write_found(lost, {"id": "video_1"})
+            await store.write_receipt("n1", {"id": "video_1"}, "answer")
+            assert not await store.write_found(lost, {"id": "video_1"})
+            assert await store.write_found(lost, {"id": "video_2"})
