@@ -61,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m fairstack_local.warm", description=warm.__doc__)
     parser.add_argument("--cache-dir", type=Path, default=default_cache_dir())
     seconds = warm(parser.parse_args().cache_dir)
-    sys.stdout.write(f"kernels ready in {seconds:.1f} s\n")
+    sys.stdout.write(f"  Kernels ready in {seconds:.1f} s\n")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ async def examine(settings: Settings) -> list[str]:
     lines.append(f"server        {running}")
     engine = "ready" if has_local_engine() else "not installed; pip install 'fairstack[local]'"
     lines.append(f"local engine  {engine}")
+    lines.append("providers, as this shell is set (a running server keeps what it was started with):")
     lines.extend(_providers(settings))
     return lines
 
@@ -46,7 +47,7 @@ def _providers(settings: Settings) -> list[str]:
     for provider in sorted(SPOKEN & set(REQUIRED_SETTINGS)):
         enabled = [m.key for m in models if any(r.provider == provider and r.costs for r in m.routes)]
         missing = missing_setting(provider, settings.providers)
-        state = "configured" if missing is None else f"set {missing}"
+        state = "configured" if missing is None else f"set {' and '.join(REQUIRED_SETTINGS[provider])}"
         lines.append(f"{provider:13} {state}: {_some(enabled)}")
     return lines
 
@@ -54,6 +55,6 @@ def _providers(settings: Settings) -> list[str]:
 def _some(models: list[str]) -> str:
     """How many models, and a few of them."""
     if not models:
-        return "no model yet: state what it costs in overrides.toml"
+        return "no model has a known cost there; state one in $FAIRSTACK_CATALOG_DIR/overrides.toml"
     shown = ", ".join(models[:_EXAMPLES]) + (", …" if len(models) > _EXAMPLES else "")
-    return f"{len(models)} models ({shown})"
+    return f"{len(models)} {'model' if len(models) == 1 else 'models'} ({shown})"

@@ -116,10 +116,10 @@ async def _first_start(gateway: Gateway, settings: Settings) -> None:
     path = write_credentials(settings.home, keys, settings.base_url)
     _say(
         "",
-        "  First start: your keys, shown this once.",
+        "  First start: your keys.",
         f"    live   {keys.live}",
         f"    test   {keys.test}   (sandbox: every model, test money, no provider is called)",
-        f"  Kept for the fairstack command and the SDK in {path}",
+        f"  Also kept, for the fairstack command and the Python client, in {path}",
         "",
     )
 

@@ -155,10 +155,15 @@ async def _one_of_each(gateway: Running) -> list[tuple[str, str, str, str]]:
     return [(method, path, owned, f"{owned.partition('_')[0]}_{nothing}") for method, path, owned in rows]
 
 
+async def test_the_printed_address_leads_to_the_documentation(gateway: Running) -> None:
+    """Whoever opens the server's own address is sent to /docs."""
+    answer = await gateway.call("GET", "/", key="", allow_redirects=False)
+    assert (answer.status, answer.headers["location"]) == (302, "/docs")
+
+
 async def test_404_for_addresses_of_nothing(gateway: Running) -> None:
     """An unknown path, an impossible id and an unknown model page are 404 in the one shape."""
     for path in (
-        "/",
         "/v2/jobs",
         "/v1/jobs/job_x/nothing",
         "/v1/jobs/%00",

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def build_app(*, with_operator_commands: bool) -> typer.Typer:
     """The commands; the server is imported only if its commands are wanted."""
     app = typer.Typer(
-        help="FairStack: make video clips, at a price known before.",
+        help="FairStack: make video clips at a price known in advance.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -71,13 +71,18 @@ def build_app(*, with_operator_commands: bool) -> typer.Typer:
     return app
 
 
-def _program(
-    version: Annotated[bool, typer.Option("--version", help="Show the version.", is_eager=True)] = False,
-) -> None:
-    """FairStack: make video clips, at a price known before."""
-    if version:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         answer(f"fairstack {__version__}")
         raise typer.Exit
+
+
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """FairStack: make video clips at a price known in advance."""
 
 
 def _names_no_client_command(arguments: Sequence[str]) -> bool:

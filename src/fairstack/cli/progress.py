@@ -38,9 +38,12 @@ def _bar(job: JobFacts) -> Iterator[ShowProgress]:
         task = progress.add_task(f"{job.id} {job.status}", total=None)
 
         def show(seen: JobFacts) -> None:
-            total = 1.0 if seen.progress is not None else None
+            # A finished job tells no progress of its own any more.
+            done = 1.0 if seen.status == "completed" else seen.progress
             text = f"{seen.id} {seen.status}"
-            progress.update(task, description=text, total=total, completed=seen.progress or 0.0)
+            progress.update(
+                task, description=text, total=None if done is None else 1.0, completed=done or 0.0
+            )
 
         yield show
 

@@ -56,30 +56,32 @@ def docs_page(spec: dict[str, Any], base_url: str) -> str:
             section = _operation(path, method, operation)
             by_tag.setdefault(operation["tags"][0], []).append(section)
     tags = sorted(by_tag, key=_ORDER.index)
-    sections = "".join(f'<h2 id="{escape(tag)}">{escape(tag)}</h2>{"".join(by_tag[tag])}' for tag in tags)
-    links = "".join(f'<a href="#{escape(tag)}">{escape(tag)}</a>' for tag in [*tags, "Shapes"])
+    sections = "".join(f'<h2 id="{_anchor(tag)}">{escape(tag)}</h2>{"".join(by_tag[tag])}' for tag in tags)
+    links = "".join(f'<a href="#{_anchor(tag)}">{escape(tag)}</a>' for tag in [*tags, "Shapes"])
     shapes = "".join(_shape(name, schema) for name, schema in sorted(schemas.items()))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>FairStack API</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<style>{_STYLE}</style></head><body><h1>FairStack API</h1>"
         f'<p class="s">{escape(spec["info"]["summary"])} Version {escape(spec["info"]["version"])}. '
-        'The same as <a href="/openapi.json">OpenAPI</a>.</p>'
+        'The same as a file: <a href="/openapi.json">OpenAPI 3.1</a>.</p>'
+        "<p>Your keys: the server printed a live and a test key at its first start and keeps them in "
+        "<code>credentials.json</code> in its data folder.</p>"
         f"<nav>{links}</nav><pre>{escape(_START.format(base=base_url))}</pre>"
-        f'{sections}<h2 id="Shapes">Shapes</h2>{shapes}</body></html>'
+        f'{sections}<h2 id="shapes">Shapes</h2>{shapes}</body></html>'
     )
 
 
 def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
     body = operation.get("requestBody", {}).get("content", {})
     shape = next((_type(kind["schema"]) for kind in body.values()), "")
-    parts = [f"<p>{escape(operation.get('description', ''))}</p>"]
+    parts = [f"<p>{_markup(operation.get('description', ''))}</p>"]
     if shape:
         parts.append(f"<p>Body: {shape}</p>")
     if params := operation.get("parameters"):
         rows = "".join(
             f"<tr><td><code>{escape(p['name'])}</code></td><td>{escape(p['in'])}</td>"
-            f"<td>{escape(p['description'])}</td></tr>"
+            f"<td>{_markup(p['description'])}</td></tr>"
             for p in params
         )
         parts.append(f"<table><tr><th>Parameter</th><th>In</th><th>Meaning</th></tr>{rows}</table>")
@@ -90,7 +92,7 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
     parts.append(f"<table><tr><th>Status</th><th>When</th><th>Shape</th></tr>{rows}</table>")
     return (
         f'<details><summary><span class="m">{method.upper()}</span><code>{escape(path)}</code>'
-        f'<span class="s">{escape(operation["summary"])}</span></summary>{"".join(parts)}</details>'
+        f'<span class="s">{_markup(operation["summary"])}</span></summary>{"".join(parts)}</details>'
     )
 
 
@@ -98,7 +100,7 @@ def _shape(name: str, schema: dict[str, Any]) -> str:
     required = set(schema.get("required", []))
     rows = "".join(
         f"<tr><td><code>{escape(field)}</code>{' *' if field in required else ''}</td>"
-        f"<td>{_type(kind)}</td><td>{escape(kind.get('description', ''))}</td></tr>"
+        f"<td>{_type(kind)}</td><td>{_markup(kind.get('description', ''))}</td></tr>"
         for field, kind in schema.get("properties", {}).items()
     )
     return (
@@ -125,6 +127,10 @@ def _type(schema: dict[str, Any]) -> str:
     if schema.get("type") == "array":
         return f"list of {_type(schema.get('items', {}))}"
     return f"<code>{escape(str(schema.get('type', 'any')))}</code>"
+
+
+def _anchor(tag: str) -> str:
+    return escape(tag.lower().replace(" ", "-"))
 
 
 def _markup(text: str) -> str:

@@ -160,10 +160,8 @@ def _no_route(earlier: list[Attempt]) -> Failure:
     """Every route refused, was out of reach, or none is configured any more."""
     refusals = [attempt for attempt in earlier if attempt.outcome == "refused"]
     if refusals:
-        said = f": {refusals[-1].message}" if refusals[-1].message else ""
-        return Failure(
-            "generation_failed", f"The provider refused the order{said}. You were charged nothing."
-        )
+        said = f": {refusals[-1].message.rstrip('.')}" if refusals[-1].message else ""
+        return Failure("generation_failed", f"The order was refused{said}. You were charged nothing.")
     if any(attempt.outcome == "unusable" for attempt in earlier):
         return Failure(
             "provider_unavailable",

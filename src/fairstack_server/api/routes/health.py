@@ -57,4 +57,9 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
             headers={"content-security-policy": _PAGE_POLICY},
         )
 
-    return [healthz, readyz, spec, docs]
+    # Not part of the API: whoever opens the address that the server printed is shown the way.
+    @get("/", status_code=302)
+    async def home(request: HttpRequest) -> Response[bytes]:
+        return Response(b"", status_code=302, headers={"location": "/docs"})
+
+    return [healthz, readyz, spec, docs, home]
