@@ -157,8 +157,8 @@ async def _one_of_each(gateway: Running) -> list[tuple[str, str, str, str]]:
 
 async def test_the_printed_address_leads_to_the_documentation(gateway: Running) -> None:
     """Whoever opens the server's own address is sent to /docs."""
-    answer = await gateway.call("GET", "/", key="", allow_redirects=False)
-    assert (answer.status, answer.headers["location"]) == (302, "/docs")
+    async with gateway.http.get(f"{gateway.base_url}/", allow_redirects=False) as answer:
+        assert (answer.status, answer.headers["location"]) == (302, "/docs")
 
 
 async def test_404_for_addresses_of_nothing(gateway: Running) -> None:
