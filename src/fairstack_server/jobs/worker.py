@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
-import asyncpg
 import structlog
 
 from fairstack_server.clock import Clock
@@ -82,8 +81,12 @@ class Worker:
         while not self._stopping:
             try:
                 await self._work()
-            except (*DATABASE_DOWN, asyncpg.PostgresError) as error:
+            except DATABASE_DOWN as error:
                 log.warning("worker.database_down", error=type(error).__name__)
+                await self._clock.sleep(_RETRY_SECONDS)
+            except Exception:
+                # A connection that is cut in the middle of a statement raises what it likes.
+                log.exception("worker.broke")
                 await self._clock.sleep(_RETRY_SECONDS)
 
     async def stop(self) -> None:

@@ -97,10 +97,15 @@ class Deliverer:
     async def deliver_due(self) -> int:
         """Send everything that is due now and wait for it; answers how many attempts were made."""
         made = 0
-        while (started := await self._start_due()) or self._tasks:
+        while True:
+            # What ends while we look makes room for more: only a look with nothing under way is the last.
+            under_way = bool(self._tasks)
+            started = await self._start_due()
             made += started
-            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-        return made
+            if not (started or under_way or self._tasks):
+                return made
+            if self._tasks:
+                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     async def _next_pass(self) -> float:
         """Start what is due; answers for how many seconds there is nothing more to do."""
@@ -112,6 +117,11 @@ class Deliverer:
                 next_at = await store.next_due(conn, now)
         except DATABASE_DOWN as error:
             log.warning("webhook.database_down", error=type(error).__name__)
+            return DATABASE_RETRY_SECONDS
+        except Exception:
+            # A sender that ended would tell nobody anything any more; a connection that is cut in the
+            # middle of a statement raises what it likes.
+            log.exception("webhook.pass_broke")
             return DATABASE_RETRY_SECONDS
         return POLL_SECONDS if next_at is None else min(POLL_SECONDS, (next_at - now).total_seconds())
 
