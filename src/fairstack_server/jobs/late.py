@@ -8,17 +8,17 @@ from datetime import timedelta
 import structlog
 
 from fairstack_server.clock import Clock
+from fairstack_server.jobs.finding import find_task
 from fairstack_server.jobs.job import Attempt, Job
 from fairstack_server.jobs.ports import KeepsClips, NotAClip, PlansAttempts
 from fairstack_server.jobs.settle import Settlement
 from fairstack_server.jobs.store import JobStore
 from fairstack_server.jsonvalue import JSONObject
-from fairstack_server.providers.base import CanFind, Failed, Provider, ProviderError, Succeeded
+from fairstack_server.providers.base import Failed, Provider, ProviderError, Succeeded
 
 log = structlog.get_logger()
 
 _LOOKED_AT_ONCE = 100
-_FIND_SLACK = timedelta(seconds=60)
 
 
 class LateResults:
@@ -78,8 +78,4 @@ class LateResults:
 
     async def _ref(self, job: Job, attempt: Attempt, provider: Provider) -> JSONObject | None:
         ref = await self._store.receipt(attempt.nonce)
-        if ref is not None or not isinstance(provider, CanFind):
-            return ref
-        order = await self._planner.order_of(job, attempt)
-        ref = await provider.find(order, attempt.created_at - _FIND_SLACK)
-        return ref if ref is not None and await self._store.write_found(attempt, ref) else None
+        return ref or await find_task(self._store, self._planner, provider, job, attempt)

@@ -23,7 +23,6 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import assert_never
 
 import structlog
@@ -31,6 +30,7 @@ import structlog
 from fairstack_server.clock import Clock
 from fairstack_server.db.notices import Notice, Notices
 from fairstack_server.db.outage import DATABASE_DOWN
+from fairstack_server.jobs.finding import find_task
 from fairstack_server.jobs.job import Attempt, AttemptOutcome, Failure, Job, State
 from fairstack_server.jobs.ports import KeepsClips, NotAClip, PlannedAttempt, PlansAttempts
 from fairstack_server.jobs.settle import Settlement
@@ -40,7 +40,6 @@ from fairstack_server.jsonvalue import JSONObject
 from fairstack_server.providers.base import (
     CanCancel,
     CancelOutcome,
-    CanFind,
     ClipAt,
     Failed,
     Pending,
@@ -54,8 +53,6 @@ from fairstack_server.providers.base import (
 
 log = structlog.get_logger()
 
-#: A list or look-up at the provider may lag and its clock may differ: look this far back.
-_FIND_SLACK = timedelta(seconds=60)
 _FIRST_SEARCH_SECONDS = 1.0
 _RECEIPT_RETRY_SECONDS = 0.5
 _PROGRESS_STEP = 0.01
@@ -259,11 +256,7 @@ class Lifecycle:
                 assert_never(answer)
 
     async def _find(self, job: Job, attempt: Attempt, provider: Provider) -> Job | None:
-        if not isinstance(provider, CanFind):
-            return None
-        order = await self._planner.order_of(job, attempt)
-        ref = await provider.find(order, attempt.created_at - _FIND_SLACK)
-        if ref is None or not await self._store.write_found(attempt, ref):
+        if await find_task(self._store, self._planner, provider, job, attempt) is None:
             return None
         return await self._store.move(job, State.RUNNING)
 

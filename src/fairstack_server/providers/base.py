@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, Protocol, runtime_checkable
 
 from fairstack_server.jsonvalue import JSON, JSONObject
@@ -198,6 +198,10 @@ class CanCancel(Protocol):
     async def cancel(self, ref: Ref) -> CancelOutcome:
         """Ask once. Raises ProviderError when the call broke."""
         ...
+
+
+#: A list or look-up at the provider may lag and its clock may differ: a search begins this long before.
+FIND_SLACK = timedelta(seconds=60)
 
 
 @runtime_checkable

@@ -11,6 +11,7 @@ from typing import Protocol, assert_never
 
 from fairstack_server.clock import Clock, timestamp
 from fairstack_server.providers.base import (
+    FIND_SLACK,
     CancelOutcome,
     ClipAt,
     ClipFacts,
@@ -36,8 +37,6 @@ from fairstack_server.providers.sandbox_stories import (
 
 DEFAULT_WIDTH, DEFAULT_HEIGHT, DEFAULT_FPS, DEFAULT_SECONDS = 1280, 720, 24, 5.0
 RATE_LIMIT_SECONDS = 1.0
-#: How far before its attempt a search begins (`jobs/lifecycle.py`): the lists of real vendors lag.
-FIND_SLACK = timedelta(seconds=60)
 NEXT_LOOK_SECONDS = 0.5
 
 MESSAGES: dict[FailureReason, str] = {
