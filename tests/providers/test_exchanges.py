@@ -14,8 +14,10 @@ from fairstack_server.providers.base import (
     CallbackRequest,
     CanCancel,
     CancelOutcome,
+    CanCheckKey,
     CanFind,
     Failed,
+    KeyCheck,
     Pending,
     Provider,
     ProviderError,
@@ -48,6 +50,7 @@ ALWAYS = {
 BY_ABILITY = {
     CanCancel: {"cancelled", "cancel_too_late", "cancel_broken"},
     CanFind: {"found", "not_found", "found_twice", "find_malformed"},
+    CanCheckKey: {"key_ok", "key_refused", "key_check_broken"},
     ReadsCallbacks: {"callback_ok", "callback_forged", "callback_stale", "callback_malformed"},
 }
 
@@ -71,10 +74,16 @@ async def _call(provider: Provider, exchange: Exchange, base: str) -> object:
         case "find":
             assert isinstance(provider, CanFind)
             return await provider.find(exchange.order(), datetime.fromisoformat(told["since"]))
+        case "check_key":
+            assert isinstance(provider, CanCheckKey)
+            return await provider.check_key()
         case "callback":
             assert isinstance(provider, ReadsCallbacks)
-            request = CallbackRequest(told["callback"]["headers"], exchange.told["callback"]["body"].encode())
-            return await provider.read_callback(exchange.order().endpoint, request)
+            order = exchange.order()
+            request = CallbackRequest(
+                told["callback"]["headers"], exchange.told["callback"]["body"].encode(), order.nonce
+            )
+            return await provider.read_callback(order.endpoint, request)
         case other:
             raise AssertionError(f"no such call: {other}")
 
@@ -104,6 +113,10 @@ def _in_fixture_words(result: object, wanted: dict[str, Any]) -> dict[str, Any]:
             return {next(iter(wanted)): task_id}
         case None:
             return {next(iter(wanted)): None}
+        case KeyCheck(accepted, _):
+            return {"key_accepted": accepted}
+        case list():
+            return {"found": [ref["id"] for ref in result]}
         case _:
             raise AssertionError(f"no fixture can say {result!r}")
 

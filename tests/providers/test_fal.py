@@ -69,7 +69,7 @@ async def test_a_lost_answer_is_found_in_the_list(fal: Fal, fake_fal: FakeFal, k
     with pytest.raises(ProviderError) as caught:
         await fal.submit(order)
     assert caught.value.sent is True
-    ref = await fal.find(order, began)
+    [ref] = await fal.find(order, began)
     assert ref is not None and isinstance(await fal.poll(ref), Succeeded)
     assert len(fake_fal.log.submits) == 1 and list(fake_fal.log.billed.values()) == [1]
 
@@ -79,10 +79,10 @@ async def test_a_list_that_lags_proves_nothing(fal: Fal, fake_fal: FakeFal) -> N
     fake_fal.script = Script(list_lag_seconds=3600)
     await _submitted(fal)
     began = SystemClock().now() - timedelta(seconds=60)
-    assert await fal.find(kling_order(IMAGE), began) is None
+    assert await fal.find(kling_order(IMAGE), began) == []
     fake_fal.script = Script()
     await _submitted(fal)
-    assert await fal.find(kling_order(IMAGE, prompt="another"), began) is None
+    assert await fal.find(kling_order(IMAGE, prompt="another"), began) == []
 
 
 async def test_a_callback_brings_a_lost_receipt_back(fal: Fal, fake_fal: FakeFal) -> None:
@@ -90,7 +90,9 @@ async def test_a_callback_brings_a_lost_receipt_back(fal: Fal, fake_fal: FakeFal
     order = kling_order(IMAGE)
     await fal.submit(order)
     body = fake_fal.callback_body(fake_fal.last_task)
-    ref = await fal.read_callback(order.endpoint, CallbackRequest(fake_fal.callback_headers(body), body))
+    ref = await fal.read_callback(
+        order.endpoint, CallbackRequest(fake_fal.callback_headers(body), body, order.nonce)
+    )
     assert ref is not None and ref["id"] == fake_fal.last_task.id
     assert isinstance(await fal.poll(ref), Succeeded)
 
@@ -145,7 +147,8 @@ class TestCallbackKeys:
     ) -> Mapping[str, object] | None:
         body = b'{"request_id": "r", "status": "OK"}'
         headers = fake.callback_headers(body, at=clock.now().timestamp()) | changed
-        return await fal.read_callback(kling_order(IMAGE).endpoint, CallbackRequest(headers, body))
+        order = kling_order(IMAGE)
+        return await fal.read_callback(order.endpoint, CallbackRequest(headers, body, order.nonce))
 
     async def test_kept_for_a_day(self, still: Fal, fake_fal: FakeFal, clock: ManualClock) -> None:
         """Keys are fetched once a day at most while signatures are good."""
@@ -184,6 +187,6 @@ async def test_the_workflow_namespace_is_part_of_the_app(
     fal = Fal(sessions, fake_fal.key, FalAddresses.all_under(fake_fal.base_url), clock)
     body = b'{"request_id": "r/../1"}'
     headers = fake_fal.callback_headers(body, at=NOON.timestamp())
-    ref = await fal.read_callback("workflows/me/film/step", CallbackRequest(headers, body))
+    ref = await fal.read_callback("workflows/me/film/step", CallbackRequest(headers, body, "nonce-1"))
     assert ref is not None
     assert ref["response_url"] == f"{fake_fal.base_url}/workflows/me/film/requests/r%2F..%2F1"

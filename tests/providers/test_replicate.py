@@ -40,9 +40,9 @@ async def test_versions_are_told_apart(sessions: Sessions, fake: FakeReplicate) 
     replicate = Replicate(sessions, fake.key, fake.base_url, SystemClock())
     began = SystemClock().now() - timedelta(seconds=60)
     await replicate.submit(replace(ORDER, endpoint=f"someone/film:{'9' * 64}"))
-    assert await replicate.find(ORDER, began) is None
+    assert await replicate.find(ORDER, began) == []
     fake.faults.add("drop")
     with pytest.raises(ProviderError):
         await replicate.submit(ORDER)
-    found = await replicate.find(ORDER, began)
+    [found] = await replicate.find(ORDER, began)
     assert found is not None and found["id"] == fake.last_task.id

@@ -36,7 +36,7 @@ def _secret(sessions: Sessions, fake: FakeReplicate, clock: ManualClock) -> Call
 
 
 def _signed(fake: FakeReplicate, clock: ManualClock) -> CallbackRequest:
-    return CallbackRequest(fake.callback_headers(BODY, at=clock.now().timestamp()), BODY)
+    return CallbackRequest(fake.callback_headers(BODY, at=clock.now().timestamp()), BODY, "nonce-1")
 
 
 async def test_one_secret_for_many_callbacks(
@@ -66,7 +66,7 @@ async def test_forgeries_ask_for_nothing(sessions: Sessions, fake: FakeReplicate
     """A flood of forged callbacks makes no flood of questions."""
     secret = _secret(sessions, fake, clock)
     assert await secret.is_genuine(_signed(fake, clock))
-    forged = CallbackRequest(_signed(fake, clock).headers, BODY + b" ")
+    forged = CallbackRequest(_signed(fake, clock).headers, BODY + b" ", "nonce-1")
     for _ in range(20):
         assert not await secret.is_genuine(forged)
     assert len(fake.log.of("keys")) == 1
@@ -81,7 +81,7 @@ async def test_five_minutes_both_ways(
     now = int(clock.now().timestamp())
     clock.moment = clock.moment.fromtimestamp(now, clock.moment.tzinfo)
     for off, genuine in ((seconds, False), (seconds - (1 if seconds > 0 else -1), True)):
-        request = CallbackRequest(fake.callback_headers(BODY, at=now + off), BODY)
+        request = CallbackRequest(fake.callback_headers(BODY, at=now + off), BODY, "nonce-1")
         assert await secret.is_genuine(request) is genuine
 
 
@@ -98,7 +98,7 @@ async def test_without_a_secret_nothing_is_judged(
     fake.secret = "whsec_not base64"
     clock.move(24 * 3600)
     with pytest.raises(ProviderError, match="malformed"):
-        await secret.is_genuine(CallbackRequest(_headers(clock), BODY))
+        await secret.is_genuine(CallbackRequest(_headers(clock), BODY, "nonce-1"))
 
 
 def _headers(clock: ManualClock) -> dict[str, str]:

@@ -181,7 +181,7 @@ async def test_a_lost_answer_is_found_where_the_vendor_shows_it(vendor: Vendor, 
     able = vendor.provider.submit_class.name in "BC"
     assert isinstance(vendor.provider, CanFind) is able
     if isinstance(vendor.provider, CanFind):
-        ref = await vendor.provider.find(vendor.order, began)
+        [ref] = await vendor.provider.find(vendor.order, began)
         assert ref is not None and isinstance(await vendor.provider.poll(ref), Succeeded)
     assert list(vendor.fake.log.billed.values()) == [1]
 
@@ -194,7 +194,7 @@ async def test_another_order_is_not_taken_for_ours(vendor: Vendor) -> None:
     began = SystemClock().now() - timedelta(seconds=60)
     await vendor.submitted()
     other = replace(vendor.order, prompt="another", nonce="nonce-2")
-    assert await vendor.provider.find(other, began) is None
+    assert await vendor.provider.find(other, began) == []
 
 
 async def test_a_callback_tells_equal_orders_apart(vendor: Vendor) -> None:
@@ -208,7 +208,7 @@ async def test_a_callback_tells_equal_orders_apart(vendor: Vendor) -> None:
         url = f"https://gate.example/callbacks/{vendor.provider.name}/{nonce}"
         vendor.order = replace(vendor.order, nonce=nonce, callback_url=url)
         ids.append((await vendor.submitted())["id"])
-    found = await vendor.provider.find(vendor.order, began)
+    [found] = await vendor.provider.find(vendor.order, began)
     assert found is not None and found["id"] == ids[1]
 
 

@@ -54,16 +54,21 @@ _CLAIM = f"""
 
 
 # An attempt of another job that asks the same of the same route, whose answer has not come yet.
-_EQUAL_ORDER_ON_ITS_WAY = """
-    select 1 from attempts mine join jobs my_job on my_job.id = mine.job_id
+#: Other attempts without a receipt whose order is equal to that of the attempt $1.
+_EQUAL_ORDERS = """
+    from attempts mine join jobs my_job on my_job.id = mine.job_id
     join attempts other on (other.provider, other.endpoint) = (mine.provider, mine.endpoint)
-                       and other.nonce <> mine.nonce and other.outcome is null
-    join jobs their_job on their_job.id = other.job_id and their_job.terminal is null
+                       and other.nonce <> mine.nonce
+    join jobs their_job on their_job.id = other.job_id
                        and their_job.settled = my_job.settled
                        and their_job.ask ->> 'prompt' = my_job.ask ->> 'prompt'
     where mine.nonce = $1 and not exists (select 1 from receipts r where r.nonce = other.nonce)
-    limit 1
 """
+_EQUAL_ORDER_ON_ITS_WAY = (
+    f"select 1 {_EQUAL_ORDERS} and other.outcome is null and their_job.terminal is null limit 1"
+)
+#: Those that were given up count: their tasks are in the list as well.
+_LOST_EQUALS = f"select count(*) {_EQUAL_ORDERS} and other.outcome in ('unknown', 'given_up')"
 
 
 class JobStore:
@@ -251,6 +256,23 @@ class JobStore:
                 "insert into receipts (nonce, ref, source) values ($1, $2, $3)", attempt.nonce, ref, source
             )
         return True
+
+    async def held_by_others(self, attempt: Attempt, task_ids: Sequence[str]) -> set[str]:
+        """Which of these tasks of the attempt's provider another attempt has a receipt of."""
+        rows = await self._pool.fetch(
+            """
+            select r.ref ->> 'id' as task from receipts r join attempts a using (nonce)
+            where r.ref ->> 'id' = any($1) and a.provider = $2 and a.nonce <> $3
+            """,
+            list(task_ids),
+            attempt.provider,
+            attempt.nonce,
+        )
+        return {row["task"] for row in rows}
+
+    async def count_lost_equals(self, attempt: Attempt) -> int:
+        """How many orders equal to this attempt's, itself included, were sent and have no known task."""
+        return 1 + int(await self._pool.fetchval(_LOST_EQUALS, attempt.nonce))
 
     async def receipt(self, nonce: str) -> JSONObject | None:
         """Newest ref of an attempt."""

@@ -9,7 +9,7 @@ whether the request may have reached the vendor.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol, runtime_checkable
@@ -200,6 +200,27 @@ class CanCancel(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class KeyCheck:
+    """What a vendor says of our key: whether it would take orders, and in plain words what it told."""
+
+    accepted: bool
+    message: str
+    """For the operator: no key, at most 200 characters, such as "the key works; 1,240 credits left"."""
+
+
+@runtime_checkable
+class CanCheckKey(Protocol):
+    """A provider with a call that costs nothing and tells whether our key is good."""
+
+    async def check_key(self) -> KeyCheck:
+        """Make one free, authenticated call. Raises ProviderError when the vendor cannot be reached.
+
+        Also the probe of the circuit breaker: it must never create a task and never cost anything.
+        """
+        ...
+
+
 #: A list or look-up at the provider may lag and its clock may differ: a search begins this long before.
 FIND_SLACK = timedelta(seconds=60)
 
@@ -208,11 +229,11 @@ FIND_SLACK = timedelta(seconds=60)
 class CanFind(Protocol):
     """A provider that can say whether an order of ours reached it (classes B and C)."""
 
-    async def find(self, order: Order, since: datetime) -> Ref | None:
-        """Look for the one task created after `since` that is this order's; None when it is not seen (yet).
+    async def find(self, order: Order, since: datetime) -> Sequence[Ref]:
+        """Every task created after `since` that may be this order's; empty when none is seen (yet).
 
-        Class C matches what a list shows, so an equal order of another attempt may be found: the caller must
-        not accept a ref whose `id` another attempt already holds.
+        Class B finds one or none. Class C matches what a list shows, so tasks of equal orders of other
+        attempts are among them: `jobs/finding.py` leaves out those that somebody holds.
         """
         ...
 
@@ -223,6 +244,8 @@ class CallbackRequest:
 
     headers: Mapping[str, str]
     body: bytes
+    nonce: str
+    """What the callback's path carried: the nonce of the attempt that it is bound to."""
 
 
 @runtime_checkable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import binascii
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
@@ -124,11 +124,11 @@ class Fal:
             case _:
                 raise self._queue.broken(answer, "a cancel")
 
-    async def find(self, order: Order, since: datetime) -> Ref | None:
-        """The one recent request of this endpoint with exactly this body; None for none or several.
+    async def find(self, order: Order, since: datetime) -> Sequence[Ref]:
+        """The recent requests of this endpoint with exactly this body.
 
-        fal does not say how soon its list shows a request, nor whether it shows unfinished ones: None proves
-        nothing, and the callback stays the other way to a lost receipt.
+        fal does not say how soon its list shows a request, nor whether it shows unfinished ones: an empty
+        answer proves nothing, and the callback stays the other way to a lost receipt.
         """
         answer = await self._api.get(
             "/models/requests/by-endpoint",
@@ -144,7 +144,7 @@ class Fal:
             raise self._api.broken(answer, "a list call")
         body = await self._body(order)
         ids = [request_id for entry in listed if (request_id := _match(entry, body, since))]
-        return self._ref(order.endpoint, ids[0], {}) if len(ids) == 1 else None
+        return [self._ref(order.endpoint, request_id, {}) for request_id in ids]
 
     async def read_callback(self, endpoint: str, request: CallbackRequest) -> Ref | None:
         """The ref that a callback signed by fal names; None when it is forged, stale or says nothing."""

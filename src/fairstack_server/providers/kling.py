@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from urllib.parse import quote
 
@@ -123,7 +123,7 @@ class Kling:
             case other:
                 raise unknown_status(self._http, other)
 
-    async def find(self, order: Order, since: datetime) -> Ref | None:
+    async def find(self, order: Order, since: datetime) -> Sequence[Ref]:
         """The task that carries this order's nonce; asked for by it, then looked for in the list."""
         task = await self._task(order.endpoint, order.nonce, "a look-up")
         listed: list[JSON] = [task]
@@ -135,10 +135,10 @@ class Kling:
                 raise self._broken(answer, "a list call")
             listed = found
         ids = [task_id for entry in listed if (task_id := _match(entry, order.nonce))]
-        return self._ref(order.endpoint, ids[0]) if len(ids) == 1 else None
+        return [self._ref(order.endpoint, task_id) for task_id in ids]
 
     async def read_callback(self, endpoint: str, request: CallbackRequest) -> Ref | None:
-        """The ref of the task that a callback names, if it is one of ours: it is read again here."""
+        """The ref of the task that a callback names, if it is this order's: it is read again here."""
         try:
             told: JSON = msgspec.json.decode(request.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -146,7 +146,12 @@ class Kling:
         match told:
             case {"task_id": str(task_id)} | {"data": {"task_id": str(task_id)}} if task_id:
                 task = await self._task(endpoint, task_id, "a look-up")
-                return None if task is None else self._ref(endpoint, task_id)
+                if task is None or object_in(task, "task_info").get("external_task_id") not in (
+                    None,
+                    request.nonce,
+                ):
+                    return None
+                return self._ref(endpoint, task_id)
             case _:
                 return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from urllib.parse import quote
 
@@ -104,18 +105,18 @@ class Luma:
             return CancelOutcome.TOO_LATE
         raise self._http.broken(answer, "a cancel")
 
-    async def find(self, order: Order, since: datetime) -> Ref | None:
-        """The one recent generation with this request; the callback's path in it tells equal orders apart."""
+    async def find(self, order: Order, since: datetime) -> Sequence[Ref]:
+        """The recent generations with this request; the callback's path in it tells equal orders apart."""
         answer = await self._http.get(_GENERATIONS, {"limit": str(LISTED), "offset": "0"})
         listed = (answer.json_object() or {}).get("generations")
         if not answer.ok or not isinstance(listed, list):
             raise self._http.broken(answer, "a list call")
         wanted = await self._body(order)
         ids = [found for entry in listed if (found := _match(entry, wanted, since))]
-        return self._ref(ids[0]) if len(ids) == 1 else None
+        return [self._ref(found) for found in ids]
 
     async def read_callback(self, endpoint: str, request: CallbackRequest) -> Ref | None:
-        """The ref of the generation that a callback names, if it is one of ours: it is read again here."""
+        """The ref of the generation that a callback names, if it is this order's: it is read again here."""
         try:
             told: JSON = msgspec.json.decode(request.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -123,9 +124,20 @@ class Luma:
         match told:
             case {"id": str(generation_id)} if generation_id:
                 ref = self._ref(generation_id)
-                return None if await self.poll(ref) == FORGOTTEN else ref
+                return ref if await self._is_called_back_at(ref, request.nonce) else None
             case _:
                 return None
+
+    async def _is_called_back_at(self, ref: Ref, nonce: str) -> bool:
+        """Whether Luma has this generation, and does not call another attempt's path for it."""
+        answer = await self._http.get(self._path(ref))
+        if answer.status == 404 and answer.is_refusal:
+            return False
+        generation = answer.json_object()
+        if not answer.ok or generation is None:
+            raise self._http.broken(answer, "a look-up")
+        called = object_in(generation, "request").get("callback_url")
+        return not isinstance(called, str) or called.endswith(f"/{nonce}")
 
     async def _body(self, order: Order) -> JSONObject:
         urls = await file_urls(order)

@@ -7,7 +7,7 @@ has one model and is told none. The body is a form with the image as a file, or 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 from urllib.parse import quote
@@ -109,8 +109,8 @@ class OpenAIVideos:
             return CancelOutcome.TOO_LATE
         raise self._http.broken(answer, "a cancel")
 
-    async def find(self, order: Order, since: datetime) -> Ref | None:
-        """The one video since then with this prompt, size and length; None for none, several, or no proof.
+    async def find(self, order: Order, since: datetime) -> Sequence[Ref]:
+        """The videos since then with this prompt, size and length; none where there is no proof.
 
         Only a server that repeats the prompt in its records can be searched; the others show nothing that
         ties a video to an order.
@@ -121,7 +121,7 @@ class OpenAIVideos:
             raise self._http.broken(answer, "a list call")
         wanted = build_body(order, lambda file: file.sha256)
         ids = [video_id for entry in listed if (video_id := _match(entry, wanted, since))]
-        return self._ref(ids[0]) if len(ids) == 1 else None
+        return [self._ref(video_id) for video_id in ids]
 
     async def _create(self, order: Order) -> Answer:
         if self._dialect == "json":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast, get_args
+from typing import Protocol, cast, get_args
 
 from fairstack_server.clock import Clock
 from fairstack_server.providers.base import Provider
@@ -146,21 +146,6 @@ def _openai_videos(parts: Parts) -> OpenAIVideos:
     return OpenAIVideos(parts.sessions, values["OPENAI_VIDEOS_URL"], key, parts.clock, cast(Dialect, dialect))
 
 
-def _replicate(parts: Parts) -> Replicate:
-    address = parts.address(Replicate.name, REPLICATE_ADDRESS)
-    return Replicate(parts.sessions, parts.values["REPLICATE_API_TOKEN"], address, parts.clock)
-
-
-def _runway(parts: Parts) -> Runway:
-    address = parts.address(Runway.name, RUNWAY_ADDRESS)
-    return Runway(parts.sessions, parts.values["RUNWAYML_API_SECRET"], address, parts.clock)
-
-
-def _luma(parts: Parts) -> Luma:
-    address = parts.address(Luma.name, LUMA_ADDRESS)
-    return Luma(parts.sessions, parts.values["LUMAAI_API_KEY"], address, parts.clock)
-
-
 def _google(parts: Parts) -> Google:
     values = parts.values
     place = VertexPlace(
@@ -190,15 +175,31 @@ def _kling(parts: Parts) -> Kling:
     )
 
 
+class _OneKey(Protocol):
+    """A provider that is made of one key and one address."""
+
+    name: str
+
+    def __call__(self, sessions: Sessions, key: str, address: str, clock: Clock, /) -> Provider: ...
+
+
+def _one_key(kind: _OneKey, address: str) -> Callable[[Parts], Provider]:
+    """How a provider of one key is made: its key from its one required setting."""
+    [key] = REQUIRED_SETTINGS[kind.name]
+    return lambda parts: kind(
+        parts.sessions, parts.values[key], parts.address(kind.name, address), parts.clock
+    )
+
+
 #: Vendor -> how it is made from the settings; raises ValueError for a value that cannot be used.
 BUILDERS: Mapping[str, Callable[[Parts], Provider]] = {
     Fal.name: _fal,
     Google.name: _google,
     Kling.name: _kling,
-    Luma.name: _luma,
+    Luma.name: _one_key(Luma, LUMA_ADDRESS),
     OpenAIVideos.name: _openai_videos,
-    Replicate.name: _replicate,
-    Runway.name: _runway,
+    Replicate.name: _one_key(Replicate, REPLICATE_ADDRESS),
+    Runway.name: _one_key(Runway, RUNWAY_ADDRESS),
 }
 
 #: The providers that this version can speak to; the others are in the catalog, waiting for their module.

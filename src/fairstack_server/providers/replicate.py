@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from urllib.parse import quote
 
@@ -122,15 +123,15 @@ class Replicate:
             case _:
                 raise self._http.broken(answer, "a cancel")
 
-    async def find(self, order: Order, since: datetime) -> Ref | None:
-        """The one recent prediction of this model with exactly this input; None for none or several."""
+    async def find(self, order: Order, since: datetime) -> Sequence[Ref]:
+        """The recent predictions of this model with exactly this input."""
         answer = await self._http.get("/v1/predictions", {"created_after": timestamp(since)})
         listed = (answer.json_object() or {}).get("results")
         if not answer.ok or not isinstance(listed, list):
             raise self._http.broken(answer, "a list call")
         wanted = await self._input(order)
         ids = [found for entry in listed if (found := _match(entry, order, wanted, since))]
-        return self._ref(ids[0]) if len(ids) == 1 else None
+        return [self._ref(found) for found in ids]
 
     async def read_callback(self, endpoint: str, request: CallbackRequest) -> Ref | None:
         """The ref of the prediction in a signed callback; None when it is forged, stale or says nothing."""

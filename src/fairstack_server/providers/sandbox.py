@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -130,17 +131,17 @@ class Sandbox:
         over = (self._clock.now() - act.submitted_at).total_seconds() >= act.seconds
         return CancelOutcome.TOO_LATE if over and act.story.ending is not Ending.NEVER else act.story.cancel
 
-    async def find(self, order: Order, since: datetime) -> Ref | None:
+    async def find(self, order: Order, since: datetime) -> Sequence[Ref]:
         """The receipt of this order, unless its story keeps the fate of the submit unknown."""
         told = read_story(order.prompt)
         story = told.story
         if story is None or story.submitting in _NEVER_TAKEN:
-            return None
+            return []
         if story.submitting is Submitting.FATE_UNKNOWN:
             late = story.late_after_seconds
             if late is None or self._clock.now() < since + FIND_SLACK + timedelta(seconds=late):
-                return None
-        return self._ref(order, story, told.seconds)
+                return []
+        return [self._ref(order, story, told.seconds)]
 
     def _ref(self, order: Order, story: Story, seconds: float) -> Ref:
         return {

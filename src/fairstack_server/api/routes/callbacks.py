@@ -40,9 +40,8 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
             raise NotFound("There is no such callback.")
         headers = {name.lower(): value for name, value in request.headers.items()}
         try:
-            ref = await provider.read_callback(
-                attempt.endpoint, CallbackRequest(headers, await request.body())
-            )
+            call = CallbackRequest(headers, await request.body(), nonce)
+            ref = await provider.read_callback(attempt.endpoint, call)
         except ProviderError as error:
             raise Unavailable("The callback cannot be judged now; send it again.") from error
         if ref is None:
