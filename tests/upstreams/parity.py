@@ -298,7 +298,8 @@ async def _ours(client: Client, fake: Upstream, folder: Path) -> None:
         if isinstance(provider, ReadsCallbacks):
             stamp = str(int(time.time()))
             headers = {"webhook-timestamp": stamp, "webhook-signature": "v1,AAAA"}
-            await provider.read_callback(client.order.endpoint, CallbackRequest(headers, b"", client.order.nonce))
+            callback = CallbackRequest(headers, b"", client.order.nonce)
+            await provider.read_callback(client.order.endpoint, callback)
 
 
 def _with_file(order: Order, folder: Path) -> Order:
