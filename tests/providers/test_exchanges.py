@@ -149,6 +149,8 @@ def _check_safe(result: object, key: str, told: str, base: str) -> None:
             assert not clip.headers or clip.url.startswith(f"{base}/")
         case Failed(_, message):
             assert 0 < len(message) <= 300 and "<" not in message and "://" not in message
+        case KeyCheck(_, message):
+            assert 0 < len(message) <= 200 and "<" not in message and "://" not in message
         case _:
             pass
 
