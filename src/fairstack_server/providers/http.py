@@ -180,9 +180,18 @@ class ProviderHttp:
         except ValueError:
             return False
 
-    async def get(self, target: str, query: Mapping[str, str] | None = None) -> Answer:
-        """Read. `target` is a path under the base address, or an absolute URL on the same origin."""
-        return await self._call("GET", target, query)
+    async def get(
+        self,
+        target: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Read. `target` is a path under the base address, or an absolute URL on the same origin.
+
+        `headers`, here and below, are those of this one call; no credentials.
+        """
+        return await self._call("GET", target, query, headers=headers)
 
     async def put(self, target: str) -> Answer:
         """PUT with no body; only for what is safe to repeat."""
@@ -205,12 +214,19 @@ class ProviderHttp:
         return await self._call("POST", target, None, aiohttp.FormData(dict(fields)))
 
     async def post_json(
-        self, target: str, body: JSONObject, query: Mapping[str, str] | None = None
+        self,
+        target: str,
+        body: JSONObject,
+        query: Mapping[str, str] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send this object once, over a fresh connection."""
-        return await self._call("POST", target, query, _json_payload(body), submits=True)
+        return await self._call("POST", target, query, _json_payload(body), submits=True, headers=headers)
 
-    async def post_multipart(self, target: str, fields: Mapping[str, str | Part]) -> Answer:
+    async def post_multipart(
+        self, target: str, fields: Mapping[str, str | Part], *, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         """Send this form once, over a fresh connection."""
         form = aiohttp.FormData(default_to_multipart=True)
         for name, value in fields.items():
@@ -218,7 +234,7 @@ class ProviderHttp:
                 form.add_field(name, value.content, content_type=value.content_type, filename=value.filename)
             else:
                 form.add_field(name, value)
-        return await self._call("POST", target, None, form, submits=True)
+        return await self._call("POST", target, None, form, submits=True, headers=headers)
 
     def broken(self, answer: Answer, doing: str) -> ProviderError:
         """What an answer means that is neither a success nor something the vendor's own rules explain."""
@@ -252,9 +268,10 @@ class ProviderHttp:
         *,
         submits: bool = False,
         sift: Sift | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         url = self._url(target, query)
-        headers = await self._signed_headers()
+        headers = {**(headers or {}), **await self._signed_headers()}
         session = self._sessions.submits if submits else self._sessions.reads
         try:
             async with self._submit_places if submits else self._read_places:
