@@ -19,6 +19,8 @@ from tests.upstreams.fal_schema import TABLE, complaints
 from tests.upstreams.upstream import Task, Upstream
 
 USER_ID = "user_stand_in"
+PRICED = "fal-ai/flux/dev"
+"""The endpoint whose price is known."""
 MODERATED = {
     "loc": ["body", "prompt"],
     "msg": "The content could not be processed because it contained material flagged by a content checker.",
@@ -41,6 +43,7 @@ class FakeFal(Upstream):
         add = app.router
         add.add_get("/.well-known/jwks.json", self.serve("keys", self._keys))
         add.add_get("/v1/models/requests/by-endpoint", self.serve("list", self._list))
+        add.add_get("/v1/models/pricing", self.serve("key", self._pricing))
         add.add_get("/files/{id}/output.mp4", self.serve("content", self._file))
         app_id = "/{app:(?:(?:workflows|comfy)/)?[^/]+/[^/]+}/requests/{id}"
         add.add_get(f"{app_id}/status", self.serve("status", self._status))
@@ -151,6 +154,18 @@ class FakeFal(Upstream):
         ]
         return web.json_response({"items": shown[:100], "next_cursor": None, "has_more": False})
 
+    async def _pricing(self, request: web.Request) -> web.Response:
+        await self.note("key", request)
+        if self._unauthorized(request) is not None:
+            return _platform_error(401, "authorization_error", "Authentication is required")
+        asked = request.query.get("endpoint_id")
+        if not asked or set(request.query) - {"endpoint_id", "limit", "cursor"}:
+            return _platform_error(400, "validation_error", "endpoint_id is required, and nothing else known")
+        if asked != PRICED:
+            return _platform_error(404, "not_found", f"Endpoint '{asked}' not found")
+        price = {"endpoint_id": asked, "unit_price": 0.025, "unit": "megapixels", "currency": "USD"}
+        return web.json_response({"prices": [price], "next_cursor": None, "has_more": False})
+
     async def _file(self, request: web.Request) -> web.Response:
         await self.note("content", request, task_id=request.match_info["id"])
         if request.match_info["id"] not in self.log.tasks:
@@ -249,6 +264,10 @@ class FakeFal(Upstream):
         if script.queue_polls + script.render_polls:
             await task.ended.wait()
         await self.call_back(task)
+
+
+def _platform_error(status: int, kind: str, message: str) -> web.Response:
+    return web.json_response({"error": {"type": kind, "message": message}}, status=status)
 
 
 def _app_of(endpoint: str) -> str:

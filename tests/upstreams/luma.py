@@ -40,14 +40,16 @@ class FakeLuma(TaskUpstream):
 
     def __init__(self, key: str = "luma-stand-in-key", port: int = 0) -> None:
         super().__init__(key, port)
+        self.credits_left = 1240.0
 
     def routes(self, app: web.Application) -> None:
-        """The generations and the files."""
+        """The generations, the credits and the files."""
         add, base = app.router, "/dream-machine/v1/generations"
         add.add_post(f"{base}/video", self.serve("submit", self._create))
         add.add_get(base, self.serve("list", self._list))
         add.add_get(f"{base}/{{id}}", self.serve("status", self._read))
         add.add_delete(f"{base}/{{id}}", self.serve("cancel", self._delete))
+        add.add_get("/dream-machine/v1/credits", self.serve("key", self._credits))
         self.serve_files(app)
 
     def error(self, status: int, message: str) -> web.Response:
@@ -88,6 +90,12 @@ class FakeLuma(TaskUpstream):
         told = {"generations": shown[offset : offset + limit], "count": len(shown[offset : offset + limit])}
         page = {"has_more": len(shown) > offset + limit, "limit": limit, "offset": offset}
         return web.json_response(told | page)
+
+    async def _credits(self, request: web.Request) -> web.Response:
+        await self.note("key", request)
+        if not self.authorized(request):
+            return self.error(403, "Not authenticated")
+        return web.json_response({"credit_balance": self.credits_left})
 
     def record(self, task: Task) -> dict[str, Any]:
         """The generation as Luma shows it."""

@@ -76,7 +76,7 @@ class FakeReplicate(TaskUpstream):
         self.secret = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
 
     def routes(self, app: web.Application) -> None:
-        """Predictions by model and by version, the secret, the files."""
+        """Predictions by model and by version, the secret, the account, the files."""
         add = app.router
         add.add_post("/v1/models/{owner}/{name}/predictions", self.serve("submit", self._create))
         add.add_post("/v1/predictions", self.serve("submit", self._create))
@@ -84,6 +84,7 @@ class FakeReplicate(TaskUpstream):
         add.add_get("/v1/predictions/{id}", self.serve("status", self._read))
         add.add_post("/v1/predictions/{id}/cancel", self.serve("cancel", self._cancel))
         add.add_get("/v1/webhooks/default/secret", self.serve("keys", self._secret))
+        add.add_get("/v1/account", self.serve("key", self._account))
         self.serve_files(app)
 
     def error(self, status: int, message: str) -> web.Response:
@@ -134,6 +135,13 @@ class FakeReplicate(TaskUpstream):
         if not self.authorized(request):
             return self.error(401, "The key is not valid")
         return web.json_response({"key": self.secret})
+
+    async def _account(self, request: web.Request) -> web.Response:
+        await self.note("key", request)
+        if not self.authorized(request):
+            return self.error(401, "You did not pass a valid authentication token")
+        told = {"type": "organization", "username": "acme", "name": "Acme", "github_url": None}
+        return web.json_response(told)
 
     def record(self, task: Task) -> dict[str, Any]:
         """The prediction as Replicate shows it."""

@@ -82,14 +82,16 @@ class FakeRunway(TaskUpstream):
 
     def __init__(self, key: str = "key_stand_in_of_runway", port: int = 0) -> None:
         super().__init__(key, port)
+        self.credits_left = 1240
 
     def routes(self, app: web.Application) -> None:
-        """Five ways to make a task, the tasks, and the files."""
+        """Five ways to make a task, the tasks, the organization, and the files."""
         add = app.router
         kinds = "text_to_video|image_to_video|video_to_video|character_performance|video_upscale"
         add.add_post(f"/v1/{{kind:{kinds}}}", self.serve("submit", self._create))
         add.add_get("/v1/tasks/{id}", self.serve("status", self._read))
         add.add_delete("/v1/tasks/{id}", self.serve("cancel", self._delete))
+        add.add_get("/v1/organization", self.serve("key", self._organization))
         self.serve_files(app)
 
     def error(self, status: int, message: str) -> web.Response:
@@ -123,6 +125,17 @@ class FakeRunway(TaskUpstream):
         task.forgotten = task.phase == "ended"
         task.cancelled = not task.forgotten
         return web.Response(status=204)
+
+    async def _organization(self, request: web.Request) -> web.Response:
+        await self.note("key", request)
+        if not self.authorized(request):
+            return self.error(401, "The key is not valid")
+        if request.headers.get("X-Runway-Version") != VERSION:
+            return self.error(400, f"X-Runway-Version must be {VERSION}")
+        limits = {"gen4_turbo": {"maxConcurrentGenerations": 1, "maxDailyGenerations": 50}}
+        tier = {"maxMonthlyCreditSpend": 10_000, "models": limits}
+        usage = {"models": {"gen4_turbo": {"dailyGenerations": 0}}}
+        return web.json_response({"creditBalance": self.credits_left, "tier": tier, "usage": usage})
 
     def record(self, task: Task) -> dict[str, Any]:
         """The task as Runway shows it."""

@@ -80,11 +80,13 @@ class FakeVertex(TaskUpstream):
         self.token_seconds = 3599
 
     def routes(self, app: web.Application) -> None:
-        """The models' two verbs in any version of the API, the token endpoint, the bucket's files."""
+        """The models' two verbs in any version of the API, their list, tokens, the bucket's files."""
         add = app.router
         models = "/{version:v1|v1beta1}/projects/{project}/locations/{location}/publishers/google/models"
         add.add_post(f"{models}/{{model:veo-[^/:]+}}:predictLongRunning", self.serve("submit", self._create))
         add.add_post(f"{models}/{{model:veo-[^/:]+}}:fetchPredictOperation", self.serve("status", self._read))
+        place = models.removesuffix("/publishers/google/models")
+        add.add_get(f"{place}/models", self.serve("key", self._models))
         add.add_post("/token", self.serve("keys", self._token))
         add.add_get("/storage/v1/b/{bucket}/o/{name}", self.serve("content", self._bucket_file))
 
@@ -157,6 +159,17 @@ class FakeVertex(TaskUpstream):
         kind = "type.googleapis.com/cloud.ai.large_models.vision.GenerateVideoResponse"
         response = {"@type": kind, "raiMediaFilteredCount": 0, "videos": [video]}
         return shown | {"done": True, "response": response}
+
+    async def _models(self, request: web.Request) -> web.Response:
+        await self.note("key", request)
+        if not self.authorized(request):
+            return self.error(401, "The token is not valid")
+        place, asked = request.match_info, request.query
+        if (place["project"], place["location"]) != (self.project, self.location):
+            return self.error(403, "Permission 'aiplatform.models.list' denied")
+        if set(asked) - {"pageSize", "pageToken", "filter"} or not asked.get("pageSize", "1").isdecimal():
+            return self.error(400, "Only pageSize, pageToken and filter are known")
+        return web.json_response({})
 
     async def _bucket_file(self, request: web.Request) -> web.Response:
         await self.note("content", request)

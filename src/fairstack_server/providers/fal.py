@@ -19,6 +19,7 @@ from fairstack_server.providers.base import (
     ClipAt,
     ClipFacts,
     Failed,
+    KeyCheck,
     Order,
     Pending,
     ProviderError,
@@ -32,6 +33,7 @@ from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import file_urls
 from fairstack_server.providers.http import Answer, ProviderHttp, Sessions
 from fairstack_server.providers.jwks import PublishedKeys
+from fairstack_server.providers.key_checks import failed_check, working_key
 
 QUEUE_URL = "https://queue.fal.run"
 API_URL = "https://api.fal.ai/v1"
@@ -41,6 +43,8 @@ CALLBACK_TOLERANCE_SECONDS = 300
 #: A request that the queue does not know this soon after its submit may not have reached every machine there.
 NEW_REQUEST_SECONDS = 60
 _NAMESPACES = ("workflows", "comfy")
+#: The endpoint of fal's own examples, whose price is asked for to check a key.
+_PRICED_ENDPOINT = "fal-ai/flux/dev"
 _MODERATED = "The provider's moderation refused the prompt, the image or the clip."
 
 
@@ -145,6 +149,16 @@ class Fal:
         body = await self._body(order)
         ids = [request_id for entry in listed if (request_id := _match(entry, body, since))]
         return [self._ref(order.endpoint, request_id, {}) for request_id in ids]
+
+    async def check_key(self) -> KeyCheck:
+        """Ask for a price, which fal's platform API tells only to valid keys (its reference, 2026)."""
+        answer = await self._api.get("/models/pricing", {"endpoint_id": _PRICED_ENDPOINT})
+        told = answer.json_object() or {}
+        if answer.ok and isinstance(told.get("prices"), list):
+            return working_key()
+        error = told.get("error")
+        said = error.get("message") if isinstance(error, dict) else told.get("detail")
+        return failed_check(self._api, answer, said)
 
     async def read_callback(self, endpoint: str, request: CallbackRequest) -> Ref | None:
         """The ref that a callback signed by fal names; None when it is forged, stale or says nothing."""

@@ -17,6 +17,7 @@ from fairstack_server.providers.base import (
     ClipAt,
     Failed,
     InputFile,
+    KeyCheck,
     Order,
     Pending,
     ProviderError,
@@ -31,6 +32,7 @@ from fairstack_server.providers.file_urls import files_of, read_file
 from fairstack_server.providers.google_token import TokenSource
 from fairstack_server.providers.http import ProviderHttp, Sessions
 from fairstack_server.providers.inline_clip import InlineClip
+from fairstack_server.providers.key_checks import failed_check, refused_key, working_key
 from fairstack_server.providers.verdicts import (
     CANCELLED,
     EXPIRED,
@@ -152,6 +154,24 @@ class Google:
                     return Pending()
                 case _:
                     raise self._polls.malformed("a status call")
+
+    async def check_key(self) -> KeyCheck:
+        """List one model of the project, as `models.list` of Google's client does for tuned ones.
+
+        The role "Vertex AI User", which renders, may do so; project, location and API are checked with it.
+        """
+        try:
+            await self._tokens.token()
+        except ProviderError as error:
+            if error.permanent:
+                return refused_key(self._submits, "no access token", str(error))
+            raise
+        path = f"/v1/projects/{self._place.project}/locations/{self._place.location}/models"
+        answer = await self._submits.get(path, {"pageSize": "1"})
+        told = answer.json_object()
+        if answer.ok and told is not None:
+            return working_key()
+        return failed_check(self._submits, answer, object_in(told or {}, "error").get("message"))
 
     async def _body(self, order: Order) -> JSONObject:
         media = {file: await asyncio.to_thread(_media, file) for file in files_of(order)}

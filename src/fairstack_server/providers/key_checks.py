@@ -29,7 +29,7 @@ def refused_key(http: ProviderHttp, code: str, said: JSON = None) -> KeyCheck:
 def failed_check(http: ProviderHttp, answer: Answer, said: JSON = None) -> KeyCheck:
     """What an answer means that is not the success which the check looks for.
 
-    Raises ProviderError where it says nothing of the key; a vendor that has no time now is worth asking again.
+    Raises ProviderError where it says nothing of the key; a vendor that has no time now may be asked again.
     """
     if answer.status in (401, 403) and answer.is_refusal:
         return refused_key(http, f"HTTP {answer.status}", said)

@@ -18,6 +18,7 @@ from fairstack_server.providers.base import (
     ClipFacts,
     Failed,
     InputFile,
+    KeyCheck,
     Order,
     Pending,
     ProviderError,
@@ -31,6 +32,7 @@ from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import files_of, read_file
 from fairstack_server.providers.http import Answer, ProviderHttp, Sessions
 from fairstack_server.providers.jwt import hs256
+from fairstack_server.providers.key_checks import DOING, failed_check, refused_key, working_key
 from fairstack_server.providers.verdicts import (
     FORGOTTEN,
     MODERATED,
@@ -48,12 +50,15 @@ ADDRESS = "https://api-singapore.klingai.com"
 TOKEN_SECONDS = 1800
 TOKEN_SLACK_SECONDS = 5
 LISTED = 500
+#: The tasks of this path are listed to check a key.
+_ANY_TASKS = "/v1/videos/text2video"
 
 #: Kling's codes. Whatever stands in none of these may hide a task that exists.
 _OK, _UNKNOWN_TASK, _MODERATION = 0, 1203, 1301
 _NO_ROOM = frozenset({1302, 1303})
 _REFUSED = frozenset({1200, 1201, 1300})
-_OUR_ACCOUNT = frozenset({1000, 1001, 1002, 1003, 1004, 1100, 1101, 1102, 1103, 1202, 1203, 1304})
+_OUR_KEY = frozenset({1000, 1001, 1002, 1003, 1004, 1100, 1101, 1102, 1103})
+_OUR_ACCOUNT = _OUR_KEY | {1202, 1203, 1304}
 _MODERATION_WORDS = ("risk control", "moderation", "sensitive", "content policy")
 
 
@@ -136,6 +141,22 @@ class Kling:
             listed = found
         ids = [task_id for entry in listed if (task_id := _match(entry, order.nonce))]
         return [self._ref(order.endpoint, task_id) for task_id in ids]
+
+    async def check_key(self) -> KeyCheck:
+        """List one task, which Kling's documents call a query: it needs the same key and costs nothing."""
+        answer = await self._http.get(_ANY_TASKS, {"pageNum": "1", "pageSize": "1"})
+        told = answer.json_object() or {}
+        match _code(told):
+            case 0 if answer.ok and isinstance(told.get("data"), list):
+                return working_key()
+            case int(code) if code in _OUR_KEY:
+                return refused_key(self._http, f"code {code}", told.get("message"))
+            case int(code) if code in _NO_ROOM:
+                raise ProviderError(f"{self.name}: {DOING} was answered with code {code}", sent=False)
+            case _ if answer.ok:
+                raise self._broken(answer, DOING)
+            case _:
+                return failed_check(self._http, answer, told.get("message"))
 
     async def read_callback(self, endpoint: str, request: CallbackRequest) -> Ref | None:
         """The ref of the task that a callback names, if it is this order's: it is read again here."""

@@ -15,6 +15,7 @@ from fairstack_server.providers.base import (
     CancelOutcome,
     ClipAt,
     Failed,
+    KeyCheck,
     Order,
     Pending,
     RateLimitedUpstream,
@@ -26,6 +27,7 @@ from fairstack_server.providers.base import (
 from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import file_urls
 from fairstack_server.providers.http import ProviderHttp, Sessions
+from fairstack_server.providers.key_checks import failed_check, working_key
 from fairstack_server.providers.verdicts import (
     FORGOTTEN,
     MODERATED,
@@ -33,6 +35,7 @@ from fairstack_server.providers.verdicts import (
     holds,
     is_since,
     mentions,
+    number_in,
     object_in,
     refused,
     render_failed,
@@ -43,6 +46,7 @@ from fairstack_server.providers.verdicts import (
 ADDRESS = "https://api.lumalabs.ai"
 LISTED = 100
 _GENERATIONS = "/dream-machine/v1/generations"
+_CREDITS = "/dream-machine/v1/credits"
 _MODERATION_WORDS = ("moderation", "content policy")
 
 
@@ -114,6 +118,15 @@ class Luma:
         wanted = await self._body(order)
         ids = [found for entry in listed if (found := _match(entry, wanted, since))]
         return [self._ref(found) for found in ids]
+
+    async def check_key(self) -> KeyCheck:
+        """Ask for the credits that are left, as `credits.get()` of Luma's client does."""
+        answer = await self._http.get(_CREDITS)
+        told = answer.json_object() or {}
+        credits_left = number_in(told, "credit_balance")
+        if answer.ok and credits_left is not None:
+            return working_key(credits_left)
+        return failed_check(self._http, answer, _detail_of(told))
 
     async def read_callback(self, endpoint: str, request: CallbackRequest) -> Ref | None:
         """The ref of the generation that a callback names, if it is this order's: it is read again here."""

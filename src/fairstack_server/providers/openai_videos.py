@@ -22,6 +22,7 @@ from fairstack_server.providers.base import (
     ClipFacts,
     Failed,
     InputFile,
+    KeyCheck,
     Order,
     Pending,
     ProviderError,
@@ -34,6 +35,7 @@ from fairstack_server.providers.base import (
 from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import file_urls, files_of, read_file
 from fairstack_server.providers.http import Answer, Part, ProviderHttp, Sessions
+from fairstack_server.providers.key_checks import failed_check, working_key
 
 Dialect = Literal["multipart", "json"]
 
@@ -122,6 +124,19 @@ class OpenAIVideos:
         wanted = build_body(order, lambda file: file.sha256)
         ids = [video_id for entry in listed if (video_id := _match(entry, wanted, since))]
         return [self._ref(video_id) for video_id in ids]
+
+    async def check_key(self) -> KeyCheck:
+        """List one video, as `videos.list` of OpenAI's client does; a server without a list is asked no more.
+
+        Such a server's 404 or 405 says that it is there, and nothing against the key.
+        """
+        answer = await self._http.get("/v1/videos", {"limit": "1", "order": "desc"})
+        told = answer.json_object() or {}
+        if answer.ok and isinstance(told.get("data"), list):
+            return working_key()
+        if answer.status in (404, 405) and answer.is_refusal:
+            return KeyCheck(True, "the server answers; it has no list to check the key with")
+        return failed_check(self._http, answer, _message_of(told))
 
     async def _create(self, order: Order) -> Answer:
         if self._dialect == "json":

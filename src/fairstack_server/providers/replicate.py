@@ -15,6 +15,7 @@ from fairstack_server.providers.base import (
     CancelOutcome,
     ClipAt,
     Failed,
+    KeyCheck,
     Order,
     Pending,
     RateLimitedUpstream,
@@ -26,6 +27,7 @@ from fairstack_server.providers.base import (
 from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import file_urls
 from fairstack_server.providers.http import ProviderHttp, Sessions
+from fairstack_server.providers.key_checks import failed_check, working_key
 from fairstack_server.providers.signed_callbacks import CallbackSecret
 from fairstack_server.providers.verdicts import (
     CANCELLED,
@@ -132,6 +134,14 @@ class Replicate:
         wanted = await self._input(order)
         ids = [found for entry in listed if (found := _match(entry, order, wanted, since))]
         return [self._ref(found) for found in ids]
+
+    async def check_key(self) -> KeyCheck:
+        """Ask whose token it is, as `accounts.current()` of Replicate's client does."""
+        answer = await self._http.get("/v1/account")
+        told = answer.json_object() or {}
+        if answer.ok and isinstance(told.get("username"), str):
+            return working_key()
+        return failed_check(self._http, answer, told.get("detail"))
 
     async def read_callback(self, endpoint: str, request: CallbackRequest) -> Ref | None:
         """The ref of the prediction in a signed callback; None when it is forged, stale or says nothing."""

@@ -10,6 +10,7 @@ from fairstack_server.providers.base import (
     CancelOutcome,
     ClipAt,
     Failed,
+    KeyCheck,
     Order,
     Pending,
     RateLimitedUpstream,
@@ -21,6 +22,7 @@ from fairstack_server.providers.base import (
 from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import file_urls
 from fairstack_server.providers.http import ProviderHttp, Sessions
+from fairstack_server.providers.key_checks import failed_check, working_key
 from fairstack_server.providers.verdicts import (
     CANCELLED,
     FORGOTTEN,
@@ -110,6 +112,15 @@ class Runway:
         if answer.status in (404, 409) and answer.is_refusal:
             return CancelOutcome.TOO_LATE
         raise self._http.broken(answer, "a cancel")
+
+    async def check_key(self) -> KeyCheck:
+        """Ask for the organization and its credits, as `organization.retrieve()` of Runway's client does."""
+        answer = await self._http.get("/v1/organization")
+        told = answer.json_object() or {}
+        credits_left = number_in(told, "creditBalance")
+        if answer.ok and credits_left is not None:
+            return working_key(credits_left)
+        return failed_check(self._http, answer, told.get("error"))
 
     def _path(self, ref: Ref) -> str:
         return f"/v1/tasks/{quote(text_of(ref, 'id', self.name), safe='')}"
