@@ -24,6 +24,7 @@ from fairstack_server.clock import SystemClock
 from fairstack_server.providers.base import (
     CallbackRequest,
     CanCancel,
+    CanCheckKey,
     CanFind,
     InputFile,
     Order,
@@ -94,6 +95,7 @@ def _replicate(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
     client.predictions.cancel(made.id)
     client.predictions.list()
     client.webhooks.default.secret()
+    client.accounts.current()
 
 
 def _runway(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
@@ -108,6 +110,7 @@ def _runway(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
     )
     client.tasks.retrieve(made.id)
     client.tasks.delete(made.id)
+    client.organization.retrieve()
 
 
 def _luma(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
@@ -125,6 +128,7 @@ def _luma(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
     client.generations.get(id=made.id)
     client.generations.delete(id=made.id)
     client.generations.list(limit=100, offset=0)
+    client.credits.get()
 
 
 def _google(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
@@ -152,6 +156,7 @@ def _google(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
         ),
     )
     client.operations.get(made)
+    client.models.list(config=types.ListModelsConfig(query_base=False, page_size=1))
 
 
 def _order(endpoint: str, field_map: Mapping[str, str], **more: Any) -> Order:
@@ -203,7 +208,12 @@ CLIENTS = (
             fixed={"parameters.sampleCount": 1},
         ),
         _google,
-        {"x-goog-api-client": "the client tells its versions", "x-goog-user-project": "the billed project"},
+        {
+            "x-goog-api-client": "the client tells its versions",
+            "x-goog-user-project": "the billed project",
+            "filter": "the client lists tuned models only; we ask for any one",
+            "content-type": "the client names a type of the body that its GET does not have",
+        },
     ),
     Client(
         "luma",
@@ -300,6 +310,8 @@ async def _ours(client: Client, fake: Upstream, folder: Path) -> None:
             headers = {"webhook-timestamp": stamp, "webhook-signature": "v1,AAAA"}
             callback = CallbackRequest(headers, b"", client.order.nonce)
             await provider.read_callback(client.order.endpoint, callback)
+        if isinstance(provider, CanCheckKey):
+            await provider.check_key()
 
 
 def _with_file(order: Order, folder: Path) -> Order:
