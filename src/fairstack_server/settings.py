@@ -48,12 +48,18 @@ class Settings:
     catalog_dir: Path | None = _setting(
         None, "Folder of further model files; they win over the built-in ones."
     )
+    catalog_watch_seconds: float = _setting(
+        1.0, "Time between two looks for changes in that folder; 0 looks only when told to reload."
+    )
     webhook_allow: tuple[str, ...] = _setting(
         (), "Development webhook receivers, host:port, comma separated."
     )
     webhook_timeout_seconds: float = _setting(15.0, "Total time of one webhook attempt.")
     image_timeout_seconds: float = _setting(10.0, "Total time to fetch an image of a request.")
     image_max_bytes: int = _setting(20 * 1024 * 1024, "Largest image that is taken.")
+    input_timeout_seconds: float = _setting(60.0, "Total time to fetch a clip or a sound of a request.")
+    input_max_bytes: int = _setting(200 * 1024 * 1024, "Largest clip or sound of a request that is taken.")
+    input_max_seconds: float = _setting(600.0, "Longest clip or sound of a request that is taken.")
     result_max_bytes: int = _setting(2 * 1024**3, "Largest clip that is taken from a provider.")
     result_timeout_seconds: float = _setting(600.0, "Total time to download a clip.")
     body_max_bytes: int = _setting(32 * 1024 * 1024, "Largest request body (a data: URL of an image fits).")
@@ -90,6 +96,12 @@ PROVIDER_SETTINGS: Mapping[str, str] = {
     "RUNWAYML_URL": "Another address of Runway: a proxy or a stand-in.",
     "LUMAAI_API_KEY": "Key of Luma Dream Machine.",
     "LUMA_URL": "Another address of Luma: a proxy or a stand-in.",
+    "VIDU_API_KEY": "Key of Vidu.",
+    "VIDU_URL": "Another address of Vidu: another region (https://api.vidu.cn), a proxy or a stand-in.",
+    "MINIMAX_API_KEY": "Key of MiniMax.",
+    "MINIMAX_URL": "Another address of MiniMax: another region (https://api.minimax.cn), a proxy or a stand-in.",
+    "PIXVERSE_API_KEY": "Key of PixVerse.",
+    "PIXVERSE_URL": "Another address of PixVerse: another region, a proxy or a stand-in.",
     "GOOGLE_CLOUD_PROJECT": "Project of Google Vertex AI (Veo).",
     "GOOGLE_CLOUD_LOCATION": "Where Vertex AI renders; us-central1 where it is not given.",
     "GOOGLE_APPLICATION_CREDENTIALS": "Key file (JSON) of a service account that may use Vertex AI.",

@@ -66,6 +66,7 @@ def test_keys_build_providers(sessions: Sessions, clock: ManualClock, tmp_path: 
         "RUNWAYML_API_SECRET": "k",
         "LUMAAI_API_KEY": "k",
         "KLING_API_KEY": "k",
+        "VIDU_API_KEY": "k",
     }
     built = build_providers(_settings(tmp_path, **keys, **GOOGLE), sessions, clock)
     assert {name: provider.submit_class for name, provider in built.items()} == {
@@ -76,6 +77,7 @@ def test_keys_build_providers(sessions: Sessions, clock: ManualClock, tmp_path: 
         "openai_videos": SubmitClass.C,
         "replicate": SubmitClass.C,
         "runway": SubmitClass.D,
+        "vidu": SubmitClass.C,
     }
     assert all(name == provider.name and name in REQUIRED_SETTINGS for name, provider in built.items())
     for ability in (CanCancel, CanFind, ReadsCallbacks):
@@ -94,6 +96,7 @@ def test_keys_build_providers(sessions: Sessions, clock: ManualClock, tmp_path: 
         ({"RUNWAYML_API_SECRET": "k", "RUNWAYML_URL": "runway"}, "RUNWAYML_URL"),
         ({"LUMAAI_API_KEY": "ü"}, "LUMAAI_API_KEY"),
         ({"KLING_API_KEY": "k", "KLING_URL": "kling"}, "KLING_URL"),
+        ({"VIDU_API_KEY": "k", "VIDU_URL": "vidu"}, "VIDU_URL"),
         (GOOGLE | {"GOOGLE_ACCESS_TOKEN": "a\nb"}, "GOOGLE_ACCESS_TOKEN"),
         (GOOGLE | {"GOOGLE_STORAGE_URI": "s3://clips"}, "GOOGLE_STORAGE_URI"),
         (GOOGLE | {"GOOGLE_CLOUD_LOCATION": "a/b"}, "GOOGLE_CLOUD_LOCATION"),

@@ -38,6 +38,7 @@ from tests.upstreams.runway import FakeRunway
 from tests.upstreams.tasks import TaskUpstream
 from tests.upstreams.upstream import Script
 from tests.upstreams.vertex import FakeVertex
+from tests.upstreams.vidu import FakeVidu
 
 IMAGE = InputFile("image/png", "00", "/nowhere", "https://gate.example/f/cat.png")
 LOST = ["drop", "reset", "truncate", "http_500", "page_502", "malformed"]
@@ -121,6 +122,16 @@ CASES = {
             image=IMAGE,
             formats={"duration": "string"},
             fixed={"model_name": "kling-v2-1", "mode": "std"},
+        ),
+    ),
+    "vidu": Case(
+        FakeVidu,
+        {"VIDU_API_KEY": "$key", "VIDU_URL": "$base"},
+        _order(
+            "/ent/v2/img2video",
+            {"prompt": "prompt", "image": "images[0]", "duration": "duration"},
+            image=IMAGE,
+            fixed={"model": "viduq3-turbo"},
         ),
     ),
 }

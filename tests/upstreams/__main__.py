@@ -17,6 +17,7 @@ from tests.upstreams.replicate import FakeReplicate
 from tests.upstreams.runway import FakeRunway
 from tests.upstreams.upstream import Script, Upstream
 from tests.upstreams.vertex import FakeVertex
+from tests.upstreams.vidu import FakeVidu
 
 #: Name of the option `--<name>-port` -> what it serves.
 STAND_INS: Mapping[str, Callable[[int], Upstream]] = {
@@ -27,6 +28,7 @@ STAND_INS: Mapping[str, Callable[[int], Upstream]] = {
     "luma": lambda port: FakeLuma(port=port),
     "vertex": lambda port: FakeVertex(port=port),
     "kling": lambda port: FakeKling(port=port),
+    "vidu": lambda port: FakeVidu(port=port),
 }
 
 

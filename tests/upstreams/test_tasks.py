@@ -15,6 +15,7 @@ from tests.upstreams.replicate import FakeReplicate
 from tests.upstreams.runway import VERSION, FakeRunway
 from tests.upstreams.tasks import TaskUpstream
 from tests.upstreams.vertex import FakeVertex
+from tests.upstreams.vidu import FakeVidu
 
 URL = "https://a/b.png"
 VEO = "/v1/projects/demo/locations/us-central1/publishers/google/models/veo-3.0-generate-001"
@@ -86,6 +87,21 @@ GOOD: dict[type[TaskUpstream], tuple[str, dict[str, Any], list[dict[str, Any]]]]
             {"sound": True},
         ],
     ),
+    FakeVidu: (
+        "/ent/v2/img2video",
+        {"model": "viduq2-pro", "prompt": "p", "images": [URL], "duration": 5, "resolution": "720p"},
+        [
+            {"model": "viduq2"},
+            {"images": [URL, URL]},
+            {"images": URL},
+            {"images": ["b.png"]},
+            {"duration": "5"},
+            {"duration": 17},
+            {"resolution": "520p"},
+            {"aspect_ratio": "16:9"},
+            {"audio": "on"},
+        ],
+    ),
 }
 
 
@@ -98,7 +114,8 @@ async def fake(request: pytest.FixtureRequest) -> AsyncIterator[TaskUpstream]:
 
 
 async def _post(fake: TaskUpstream, body: Any, *, key: str | None = None) -> int:
-    headers = {"Authorization": f"Bearer {key or fake.key}", "X-Runway-Version": VERSION}
+    scheme = "Token" if isinstance(fake, FakeVidu) else "Bearer"
+    headers = {"Authorization": f"{scheme} {key or fake.key}", "X-Runway-Version": VERSION}
     async with (
         aiohttp.ClientSession() as session,
         session.post(f"{fake.base_url}{GOOD[type(fake)][0]}", json=body, headers=headers) as answer,

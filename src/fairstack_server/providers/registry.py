@@ -23,12 +23,18 @@ from fairstack_server.providers.kling import Kling
 from fairstack_server.providers.local import Local, Pool
 from fairstack_server.providers.luma import ADDRESS as LUMA_ADDRESS
 from fairstack_server.providers.luma import Luma
+from fairstack_server.providers.minimax import ADDRESS as MINIMAX_ADDRESS
+from fairstack_server.providers.minimax import MiniMax
 from fairstack_server.providers.openai_videos import Dialect, OpenAIVideos
+from fairstack_server.providers.pixverse import ADDRESS as PIXVERSE_ADDRESS
+from fairstack_server.providers.pixverse import PixVerse
 from fairstack_server.providers.replicate import ADDRESS as REPLICATE_ADDRESS
 from fairstack_server.providers.replicate import Replicate
 from fairstack_server.providers.runway import ADDRESS as RUNWAY_ADDRESS
 from fairstack_server.providers.runway import Runway
 from fairstack_server.providers.sandbox import MakeCard, Sandbox
+from fairstack_server.providers.vidu import ADDRESS as VIDU_ADDRESS
+from fairstack_server.providers.vidu import Vidu
 from fairstack_server.settings import Settings, SettingsError
 
 #: Provider -> the settings that it cannot do without, by the vendors' usual names.
@@ -63,9 +69,12 @@ ADDRESS_SETTINGS: Mapping[str, str] = {
     "google": "GOOGLE_VERTEX_URL",
     "kling": "KLING_URL",
     "luma": "LUMA_URL",
+    "minimax": "MINIMAX_URL",
     "openai_videos": "OPENAI_VIDEOS_URL",
+    "pixverse": "PIXVERSE_URL",
     "replicate": "REPLICATE_URL",
     "runway": "RUNWAYML_URL",
+    "vidu": "VIDU_URL",
 }
 
 
@@ -197,9 +206,12 @@ BUILDERS: Mapping[str, Callable[[Parts], Provider]] = {
     Google.name: _google,
     Kling.name: _kling,
     Luma.name: _one_key(Luma, LUMA_ADDRESS),
+    MiniMax.name: _one_key(MiniMax, MINIMAX_ADDRESS),
     OpenAIVideos.name: _openai_videos,
+    PixVerse.name: _one_key(PixVerse, PIXVERSE_ADDRESS),
     Replicate.name: _one_key(Replicate, REPLICATE_ADDRESS),
     Runway.name: _one_key(Runway, RUNWAY_ADDRESS),
+    Vidu.name: _one_key(Vidu, VIDU_ADDRESS),
 }
 
 #: The providers that this version can speak to; the others are in the catalog, waiting for their module.
