@@ -1,4 +1,4 @@
-"""One gateway with five vendors behind it, shared by a module's tests."""
+"""One gateway with every vendor of tasks behind it, shared by a module's tests."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tests.upstreams.replicate import FakeReplicate
 from tests.upstreams.runway import FakeRunway
 from tests.upstreams.tasks import TaskUpstream
 from tests.upstreams.vertex import FakeVertex
+from tests.upstreams.vidu import FakeVidu
 
 MODELS = Path(__file__).parent / "models"
 PUBLIC = "https://gate.example"
@@ -50,6 +51,7 @@ async def stage(module_database: Dsn) -> AsyncIterator[Stage]:
         luma = await stack.enter_async_context(FakeLuma())
         vertex = await stack.enter_async_context(FakeVertex())
         kling = await stack.enter_async_context(FakeKling())
+        vidu = await stack.enter_async_context(FakeVidu())
         gateway = await stack.enter_async_context(
             running_gateway(
                 module_database,
@@ -69,6 +71,8 @@ async def stage(module_database: Dsn) -> AsyncIterator[Stage]:
                 KLING_ACCESS_KEY=kling.pair[0],
                 KLING_SECRET_KEY=kling.pair[1],
                 KLING_URL=kling.base_url,
+                VIDU_API_KEY=vidu.key,
+                VIDU_URL=vidu.base_url,
             )
         )
         await gateway.grant(100_000_000)
@@ -82,6 +86,7 @@ async def stage(module_database: Dsn) -> AsyncIterator[Stage]:
             "luma": luma,
             "google": vertex,
             "kling": kling,
+            "vidu": vidu,
         }
         yield Stage(gateway, fakes, kept.json["id"])
     shutil.rmtree(home)

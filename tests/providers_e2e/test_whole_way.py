@@ -16,9 +16,9 @@ from tests.upstreams.tasks import TaskUpstream
 from tests.upstreams.upstream import Script, Task
 from tests.upstreams.vertex import FakeVertex
 
-EVERY = ("replicate", "runway", "luma", "google", "kling")
-FINDABLE = ("replicate", "luma", "kling")
-CANCELLABLE = ("replicate", "runway", "luma")
+EVERY = ("replicate", "runway", "luma", "google", "kling", "vidu")
+FINDABLE = ("replicate", "luma", "kling", "vidu")
+CANCELLABLE = ("replicate", "runway", "luma", "vidu")
 
 
 @pytest.fixture(autouse=True)
@@ -148,8 +148,9 @@ async def test_a_forged_callback_is_nothing(stage: Stage) -> None:
 
 
 async def test_an_unsigned_callback_about_nothing_of_ours_is_nothing(stage: Stage) -> None:
-    """Luma and Kling sign nothing: a task that they do not know is no reason for anything."""
-    for provider, forged in (("luma", b'{"id": "stranger"}'), ("kling", b'{"task_id": "stranger"}')):
+    """Where nothing is signed, a task that the vendor does not know is no reason for anything."""
+    unsigned = {"luma": b'{"id": "stranger"}', "kling": b'{"task_id": "stranger"}', "vidu": b'{"id": "stranger"}'}
+    for provider, forged in unsigned.items():
         await stage.gateway.ended(stage.order(provider, f"stranger at {provider}"))
         assert await _call_back(stage, provider, forged, {}) == 404
 
