@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from fairstack_server.providers.base import ProviderError
+from fairstack_server.providers.base import Fault, ProviderError
 from fairstack_server.providers.http import Part, ProviderHttp, Sessions
 from tests.providers.makers import raw_server, read_request
 from tests.upstreams.faults import reset
@@ -318,35 +318,38 @@ def _answering(status: str, body: bytes, headers: bytes = b"") -> object:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "sent", "permanent"),
+    ("status", "body", "sent", "permanent", "fault"),
     [
-        ("401 Unauthorized", b'{"detail": "no"}', False, True),
-        ("402 Payment Required", b'{"detail": "no"}', False, True),
-        ("403 Forbidden", b'{"detail": "no"}', False, True),
-        ("404 Not Found", b'{"detail": "no"}', False, True),
-        ("403 Forbidden", b"<html>blocked</html>", True, False),
-        ("404 Not Found", b"<html>nginx</html>", True, False),
-        ("308 Permanent Redirect", b"", False, True),
-        ("302 Found", b"", True, False),
-        ("408 Request Timeout", b'{"detail": "slow"}', True, False),
-        ("409 Conflict", b'{"detail": "?"}', True, False),
-        ("500 Internal Server Error", b'{"detail": "?"}', True, False),
-        ("502 Bad Gateway", b"<html>", True, False),
-        ("503 Service Unavailable", b'{"detail": "?"}', True, False),
-        ("504 Gateway Timeout", b"", True, False),
+        ("401 Unauthorized", b'{"detail": "no"}', False, True, Fault.KEY),
+        ("402 Payment Required", b'{"detail": "no"}', False, True, Fault.CREDIT),
+        ("403 Forbidden", b'{"detail": "no"}', False, True, Fault.KEY),
+        ("404 Not Found", b'{"detail": "no"}', False, True, Fault.ROUTE),
+        ("410 Gone", b'{"detail": "no"}', False, True, Fault.ROUTE),
+        ("403 Forbidden", b"<html>blocked</html>", True, False, Fault.PROVIDER),
+        ("404 Not Found", b"<html>nginx</html>", True, False, Fault.PROVIDER),
+        ("308 Permanent Redirect", b"", False, True, Fault.CALL),
+        ("302 Found", b"", True, False, Fault.PROVIDER),
+        ("408 Request Timeout", b'{"detail": "slow"}', True, False, Fault.PROVIDER),
+        ("409 Conflict", b'{"detail": "?"}', True, False, Fault.PROVIDER),
+        ("500 Internal Server Error", b'{"detail": "?"}', True, False, Fault.PROVIDER),
+        ("502 Bad Gateway", b"<html>", True, False, Fault.PROVIDER),
+        ("503 Service Unavailable", b'{"detail": "?"}', True, False, Fault.PROVIDER),
+        ("504 Gateway Timeout", b"", True, False, Fault.PROVIDER),
     ],
 )
 async def test_what_a_refusal_proves(
-    sessions: Sessions, status: str, body: bytes, sent: bool, permanent: bool
+    sessions: Sessions, status: str, body: bytes, sent: bool, permanent: bool, fault: Fault
 ) -> None:
-    """Only the vendor's own definite word proves that no task exists; a proxy's page or a 5xx does not."""
+    """Only the vendor's own definite word proves that no task exists; the fault says whom it speaks of."""
     location = b"Location: http://127.0.0.1:1/elsewhere\r\n"
     async with raw_server(_answering(status, body, location)) as server:  # type: ignore[arg-type]
         http = _provider_http(sessions, server.url)
         answer = await http.post_json("/make", {})
         assert server.connections == 1
     error = http.broken(answer, "a submit")
-    assert (error.sent, error.permanent) == (sent, permanent)
+    assert (error.sent, error.permanent, error.fault) == (sent, permanent, fault)
+    told_of_a_task = http.broken(answer, "a status call").fault
+    assert told_of_a_task == (Fault.CALL if fault is Fault.ROUTE else fault)
 
 
 @pytest.mark.parametrize(

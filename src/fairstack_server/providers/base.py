@@ -156,16 +156,29 @@ class RateLimitedUpstream:
     retry_after_seconds: float | None = None
 
 
+class Fault(enum.Enum):
+    """What a broken call speaks of; decides who is spared further orders (`health.py`, `jobs/gates.py`)."""
+
+    CALL = "this one call, or something of ours"
+    PROVIDER = "the vendor is not well: no connection, no whole answer, a 5xx"
+    KEY = "the vendor does not accept our key"
+    CREDIT = "our account at the vendor has no credit"
+    ROUTE = "the vendor no longer has what the route names (404, 410)"
+
+
 class ProviderError(Exception):
     """The call broke. `sent`: the request may have reached the vendor. `permanent`: trying again cannot help.
 
     The message names the provider and what happened; it never holds a key, a URL with a secret, or a prompt.
     """
 
-    def __init__(self, message: str, *, sent: bool, permanent: bool = False) -> None:
+    def __init__(
+        self, message: str, *, sent: bool, permanent: bool = False, fault: Fault = Fault.CALL
+    ) -> None:
         super().__init__(message)
         self.sent = sent
         self.permanent = permanent
+        self.fault = fault
 
 
 class Provider(Protocol):

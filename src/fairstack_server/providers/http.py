@@ -19,7 +19,7 @@ import structlog
 from yarl import URL
 
 from fairstack_server.jsonvalue import JSON, JSONObject
-from fairstack_server.providers.base import ProviderError
+from fairstack_server.providers.base import Fault, ProviderError
 from fairstack_server.providers.plain_text import plain
 
 log = structlog.get_logger("fairstack.providers")
@@ -36,6 +36,9 @@ USER_AGENT = "fairstack"
 REFUSAL_STATUSES = frozenset({400, 401, 402, 403, 404, 405, 410, 413, 415, 422, 429})
 #: Redirects that promise that the request was not performed. 302 and 303 may follow a performed POST.
 UNPERFORMED_REDIRECTS = frozenset({301, 307, 308})
+
+#: What a call does that sends an order. Said to `ProviderHttp.broken`: a 404 of it means that the route is gone.
+SUBMIT = "a submit"
 
 #: Raised by aiohttp before the first byte of a request is written: no name, connection or TLS (in time).
 _BEFORE_SENDING = (
@@ -241,19 +244,23 @@ class ProviderHttp:
         said = f"{self.name}: {doing} was answered with HTTP {answer.status}"
         match answer.status:
             case 401 | 403 if answer.is_refusal:
-                return self._error(f"{said}: our key is not accepted; check its setting", False, True)
+                return self._error(
+                    f"{said}: our key is not accepted; check its setting", False, True, Fault.KEY
+                )
             case 402 if answer.is_refusal:
-                return self._error(f"{said}: our account there has no credit", False, True)
+                return self._error(f"{said}: our account there has no credit", False, True, Fault.CREDIT)
+            case 404 | 410 if answer.is_refusal and doing == SUBMIT:
+                return self._error(f"{said}: it does not have that", False, True, Fault.ROUTE)
             case _ if answer.is_refusal:
                 return self._error(said, False, True)
             case status if status in UNPERFORMED_REDIRECTS:
                 return self._error(f"{said}: redirects are not followed; check its address", False, True)
             case _:
-                return self._error(said, True, False)
+                return self._error(said, True, False, Fault.PROVIDER)
 
     def malformed(self, doing: str) -> ProviderError:
         """A success whose body is not what the vendor's protocol promises; the task may well exist."""
-        return self._error(f"{self.name}: the answer to {doing} cannot be read", True, False)
+        return self._error(f"{self.name}: the answer to {doing} cannot be read", True, False, Fault.PROVIDER)
 
     def plain(self, text: str) -> str:
         """A vendor's words made safe to show: no markup, no key of ours, at most 300 characters."""
@@ -279,10 +286,11 @@ class ProviderHttp:
                 async with asyncio.timeout(self._timeout_seconds):
                     answer = await self._exchange(session, method, url, headers, data, sift)
         except _BEFORE_SENDING as error:
-            raise self._error(f"{self.name}: no connection ({type(error).__name__})", False, False) from None
+            said = f"{self.name}: no connection ({type(error).__name__})"
+            raise self._error(said, False, False, Fault.PROVIDER) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             what = f"no whole answer to {method} ({type(error).__name__})"
-            raise self._error(f"{self.name}: {what}", True, False) from None
+            raise self._error(f"{self.name}: {what}", True, False, Fault.PROVIDER) from None
         log.debug(
             "provider.called",
             provider=self.name,
@@ -335,8 +343,8 @@ class ProviderHttp:
         return URL(f"{absolute}?{urlencode(query)}" if query else absolute, encoded=True)
 
     @staticmethod
-    def _error(message: str, sent: bool, permanent: bool) -> ProviderError:
-        return ProviderError(message, sent=sent, permanent=permanent)
+    def _error(message: str, sent: bool, permanent: bool, fault: Fault = Fault.CALL) -> ProviderError:
+        return ProviderError(message, sent=sent, permanent=permanent, fault=fault)
 
 
 def _json_payload(body: JSONObject) -> aiohttp.BytesPayload:
