@@ -28,8 +28,9 @@ from fairstack_server.db.notices import Notices
 from fairstack_server.db.pool import open_connection, open_pool
 from fairstack_server.doctor import has_local_engine
 from fairstack_server.egress import Egress
+from fairstack_server.files import Files
 from fairstack_server.generations import Generations, Terms
-from fairstack_server.inputs import Files, Inputs, WebhookGate
+from fairstack_server.inputs import Inputs, WebhookGate
 from fairstack_server.jobs.cancel import Cancelling
 from fairstack_server.jobs.keeping import ClipKeeper
 from fairstack_server.jobs.late import LateResults
@@ -42,7 +43,9 @@ from fairstack_server.jobs.settle import Settlement
 from fairstack_server.jobs.store import JobStore
 from fairstack_server.jobs.worker import Worker, WorkerLimits
 from fairstack_server.media.fetch import MediaFetch
+from fairstack_server.media.fetch_recording import RecordingFetch, RecordingLimits
 from fairstack_server.media.poster import PosterMaker
+from fairstack_server.media.prober import RecordingProber
 from fairstack_server.media.sandbox import ChildFailed, ImageDecoder
 from fairstack_server.media.store import MediaStore
 from fairstack_server.media.testcard import make_test_card
@@ -130,6 +133,7 @@ class _Shared:
     configured: frozenset[str]
     media: MediaStore
     fetch: MediaFetch
+    recordings: RecordingFetch
     poster: PosterMaker
     files: Files
     queue: Queue
@@ -152,6 +156,7 @@ async def _share(
         clip_max_bytes=settings.result_max_bytes,
         clip_timeout_seconds=settings.result_timeout_seconds,
     )
+    recordings = _recording_fetch(settings, egress, stack)
     return _Shared(
         settings=settings,
         dsn=dsn,
@@ -164,8 +169,9 @@ async def _share(
         configured=frozenset(providers) - {SANDBOX},
         media=media,
         fetch=fetch,
+        recordings=recordings,
         poster=poster,
-        files=Files(pool, media, fetch, settings.home / "work", settings.image_max_bytes),
+        files=Files(pool, media, fetch, recordings, settings.home / "work", settings.image_max_bytes),
         queue=Queue(pool),
         jobs=JobStore(pool, settings.worker_timeout_seconds),
         settlement=Settlement(pool, ended_job),
@@ -218,6 +224,7 @@ def _generations(shared: _Shared, gate: WebhookGate, stack: contextlib.AsyncExit
             shared.files,
             shared.media,
             shared.fetch,
+            shared.recordings,
             max_bytes=settings.image_max_bytes,
             public=bool(settings.public_url),
         ),
@@ -265,6 +272,13 @@ def _worker(shared: _Shared) -> Worker:
     return Worker(
         shared.pool, connect, shared.queue, shared.jobs, lifecycle, late, shared.notices, clock, limits
     )
+
+
+def _recording_fetch(settings: Settings, egress: Egress, stack: contextlib.AsyncExitStack) -> RecordingFetch:
+    prober = RecordingProber(longest_seconds=settings.input_max_seconds)
+    stack.push_async_callback(prober.aclose)
+    limits = RecordingLimits(settings.input_max_bytes, settings.input_timeout_seconds)
+    return RecordingFetch(egress, prober, settings.home / "work" / "incoming", limits)
 
 
 def _confined_children(stack: contextlib.AsyncExitStack) -> tuple[ImageDecoder, PosterMaker]:

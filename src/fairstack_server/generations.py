@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,6 +13,7 @@ import structlog
 
 from fairstack_server.accounts.store import Caller
 from fairstack_server.catalog.catalog import Catalog
+from fairstack_server.catalog.inputs import RecordingRole, measured_input
 from fairstack_server.catalog.model import Model
 from fairstack_server.catalog.parameters import resolve
 from fairstack_server.catalog.request import VideoAsk
@@ -26,7 +28,7 @@ from fairstack_server.errors import (
 )
 from fairstack_server.ids import new_id
 from fairstack_server.inputs import Fetched
-from fairstack_server.jobs.orders import LOCAL
+from fairstack_server.jobs.orders import BY_UPLOAD, LOCAL
 from fairstack_server.jobs.placement import KeyReused, NewJob, Placed, Placement, Replayed
 from fairstack_server.jsonvalue import JSON, JSONObject
 from fairstack_server.money import display
@@ -81,8 +83,16 @@ class TakesInputs(Protocol):
         """Raise BadRequest for an address that may not be fetched; fetches nothing."""
         ...
 
-    async def fetch(self, caller: Caller, ask: VideoAsk) -> Fetched:
-        """Clean copies of its pictures. Raises BadRequest `image_refused` naming the field."""
+    def fetch(self, caller: Caller, ask: VideoAsk) -> AbstractAsyncContextManager[Fetched]:
+        """Our copies of its files, for a block. Raises BadRequest `image_refused` naming the field."""
+        ...
+
+    async def measure(self, caller: Caller, ask: VideoAsk, role: RecordingRole) -> Decimal:
+        """Seconds of the clip or sound in that role; keeps nothing. Raises BadRequest `image_refused`."""
+        ...
+
+    def check_reach(self, fetched: Fetched, by_upload: Collection[str], providers: Collection[str]) -> None:
+        """Raise Unavailable for a file that these providers must fetch from this server and cannot."""
         ...
 
     async def keep(self, fetched: Fetched, settled: Settled) -> JSONObject:
@@ -110,6 +120,16 @@ class Terms:
     allow_loss: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """What will be made of a request, from our copies of which files, and for how much."""
+
+    model: Model
+    settled: Settled
+    inputs: JSONObject
+    micros: int
+
+
 class Generations:
     """Takes orders for clips."""
 
@@ -134,11 +154,18 @@ class Generations:
         self._clock = clock
         self._in_flight: set[tuple[str, str, str]] = set()
 
-    async def estimate(self, ask: Ask) -> int:
-        """The exact price in micros; validates like a submit, fetches, stores and holds nothing."""
-        _, _, micros = self._checked(ask)
+    async def estimate(self, caller: Caller, ask: Ask) -> int:
+        """The exact price in micros; validates like a submit, stores and holds nothing.
+
+        A file is fetched only where the price follows its length.
+        """
+        model, settled = self._settle(ask)
         await self._check_webhook(ask)
-        return micros
+        role = _unmeasured(model, settled)
+        if role is not None:
+            seconds = await self._inputs.measure(caller, ask.video, role)
+            model, settled = self._settle(_measured(ask, None, seconds))
+        return self._price(model, settled, ask)
 
     async def submit(
         self, caller: Caller, ask: Ask, idempotency: Idempotency | None, write: WritesSubmitted
@@ -178,47 +205,38 @@ class Generations:
     async def _submit(
         self, caller: Caller, ask: Ask, idempotency: Idempotency | None, write: WritesSubmitted
     ) -> Accepted:
-        model, settled, micros = self._checked(ask)
+        model, settled = self._settle(ask)
         await self._check_webhook(ask)
         now = self._clock.now()
-        self._check_available(model, caller, settled, micros, now)
-        pictures = await self._inputs.fetch(caller, ask.video)
-        if pictures.image_size is not None:
-            # Some models follow the picture's own ratio where the request names none.
-            sized = replace(ask, video=replace(ask.video, image_size=pictures.image_size))
-            model, settled, micros = self._checked(sized)
-        inputs = await self._inputs.keep(pictures, settled)
-        job_id = new_id("job")
-        job = NewJob(
-            id=job_id,
-            account_id=caller.account_id,
-            key_id=caller.key_id,
-            mode=caller.mode,
-            model=model.key,
-            ask=_kept_ask(ask),
-            settled=settled.as_json(),
-            inputs=inputs,
-            quote_micros=micros,
-            tags=ask.tags or {},
-            webhook_url=ask.webhook_url,
-            cancel_after_at=_after(now, ask.cancel_after_seconds),
-            deadline_at=now + timedelta(seconds=_longest_seconds(model, caller, ask)),
-            created_at=now,
-            answer=write(job_id, micros),
-            idempotency_key=None if idempotency is None else idempotency.key,
-            fingerprint=b"" if idempotency is None else idempotency.fingerprint,
-        )
+        self._check_reachable(model, caller)
+        if _unmeasured(model, settled) is None:
+            # What is sure to be refused is refused before anything is fetched for it.
+            self._check_available(model, caller, settled, self._price(model, settled, ask), now)
+        async with self._inputs.fetch(caller, ask.video) as files:
+            seconds = files.seconds_of(measured_input(model))
+            if files.image_size is not None or seconds is not None:
+                # Some models follow the picture's own ratio, or the length of a clip or sound.
+                model, settled = self._settle(_measured(ask, files.image_size, seconds))
+            micros = self._price(model, settled, ask)
+            providers = self._check_available(model, caller, settled, micros, now)
+            self._inputs.check_reach(files, BY_UPLOAD, providers)
+            inputs = await self._inputs.keep(files, settled)
+        offer = _Offer(model, settled, inputs, micros)
+        return await self._accept(_new_job(caller, ask, idempotency, offer, now, write))
+
+    async def _accept(self, job: NewJob) -> Accepted:
+        """Place the job; its files are dropped again where it is surely not there."""
         try:
             accepted = await self._place(job)
         except FairStackError:
             # A sure refusal. After anything else the job may be there all the same, and need them.
-            await self._inputs.drop(inputs)
+            await self._inputs.drop(job.inputs)
             raise
         if accepted.replayed:
             # The job of the first request has copies of its own.
-            await self._inputs.drop(inputs)
+            await self._inputs.drop(job.inputs)
             return accepted
-        log.info("job.accepted", job=job_id, model=model.key, mode=caller.mode, micros=micros)
+        log.info("job.accepted", job=job.id, model=job.model, mode=job.mode, micros=job.quote_micros)
         return accepted
 
     async def _place(self, job: NewJob) -> Accepted:
@@ -235,11 +253,14 @@ class Generations:
             case _:
                 assert_never(outcome)
 
-    def _checked(self, ask: Ask) -> tuple[Model, Settled, int]:
+    def _settle(self, ask: Ask) -> tuple[Model, Settled]:
         model = self._catalog.get(ask.video.model)
-        _refuse_foreign_inputs(model, ask.video)
         settled = resolve(model, replace(ask.video, model=model.key))
         self._inputs.check(ask.video)
+        return model, settled
+
+    def _price(self, model: Model, settled: Settled, ask: Ask) -> int:
+        """The quote. Raises PaymentNeeded where it is more than the request allows."""
         price = quote(
             model,
             settled,
@@ -255,18 +276,24 @@ class Generations:
                 param="max_cost_micro",
                 details={"required_micro": price.micros, "max_cost_micro": ask.max_cost_micros},
             )
-        return model, settled, price.micros
+        return price.micros
 
     async def _check_webhook(self, ask: Ask) -> None:
         if ask.webhook_url is not None:
             await self._webhooks.judge(ask.webhook_url)
 
+    def _check_reachable(self, model: Model, caller: Caller) -> None:
+        """Of a model that no configured provider has, say so before anything is fetched for it."""
+        if _is_played(model, caller) or any(route.provider in self._configured for route in model.routes):
+            return
+        raise _no_route(model, self._catalog.how_to_enable(model, self._spoken))
+
     def _check_available(
         self, model: Model, caller: Caller, settled: Settled, micros: int, now: datetime
-    ) -> None:
-        """A live key needs a route that is configured; the sandbox has every model."""
-        if caller.mode == "test" and all(route.provider != LOCAL for route in model.routes):
-            return
+    ) -> list[str]:
+        """The providers that can make the clip at this price; none are needed where the sandbox plays."""
+        if _is_played(model, caller):
+            return []
         routes = usable_routes(
             model,
             settled,
@@ -275,26 +302,61 @@ class Generations:
             on=now.date(),
             allow_loss=self._terms.allow_loss,
         )
-        if routes.usable:
-            return
-        if any(route.provider in self._configured for route in model.routes):
-            reasons = " ".join(out.message for out in routes.left_out if out.reason != "not_configured")
-        else:
-            reasons = self._catalog.how_to_enable(model, self._spoken)
-        raise Unavailable(
-            f"No route to {model.key} is available on this server. {reasons}", code="model_unavailable"
-        )
+        if not routes.usable:
+            left_out = (out.message for out in routes.left_out if out.reason != "not_configured")
+            raise _no_route(model, " ".join(left_out))
+        return [usable.route.provider for usable in routes.usable]
 
 
-def _refuse_foreign_inputs(model: Model, ask: VideoAsk) -> None:
-    """Clips and sound as inputs are in the catalog, and not fetched by this version: said, not dropped."""
-    for role in ("video", "audio_url"):
-        if getattr(ask, role) is not None and getattr(model.capabilities, role) != "none":
-            raise Unavailable(
-                f"{model.key} takes {role!r}, which this version does not fetch: only pictures are taken.",
-                code="model_unavailable",
-                param=role,
-            )
+def _new_job(
+    caller: Caller,
+    ask: Ask,
+    idempotency: Idempotency | None,
+    offer: _Offer,
+    now: datetime,
+    write: WritesSubmitted,
+) -> NewJob:
+    job_id = new_id("job")
+    return NewJob(
+        id=job_id,
+        account_id=caller.account_id,
+        key_id=caller.key_id,
+        mode=caller.mode,
+        model=offer.model.key,
+        ask=_kept_ask(ask),
+        settled=offer.settled.as_json(),
+        inputs=offer.inputs,
+        quote_micros=offer.micros,
+        tags=ask.tags or {},
+        webhook_url=ask.webhook_url,
+        cancel_after_at=_after(now, ask.cancel_after_seconds),
+        deadline_at=now + timedelta(seconds=_longest_seconds(offer.model, caller, ask)),
+        created_at=now,
+        answer=write(job_id, offer.micros),
+        idempotency_key=None if idempotency is None else idempotency.key,
+        fingerprint=b"" if idempotency is None else idempotency.fingerprint,
+    )
+
+
+def _is_played(model: Model, caller: Caller) -> bool:
+    """Whether the sandbox stands in for every provider of this model."""
+    return caller.mode == "test" and all(route.provider != LOCAL for route in model.routes)
+
+
+def _no_route(model: Model, reasons: str) -> Unavailable:
+    return Unavailable(
+        f"No route to {model.key} is available on this server. {reasons}", code="model_unavailable"
+    )
+
+
+def _unmeasured(model: Model, settled: Settled) -> RecordingRole | None:
+    """The given input whose length must be known before there is a price."""
+    role = measured_input(model)
+    return role if role in settled.inputs and settled.input_seconds is None else None
+
+
+def _measured(ask: Ask, image_size: tuple[int, int] | None, seconds: Decimal | None) -> Ask:
+    return replace(ask, video=replace(ask.video, image_size=image_size, input_seconds=seconds))
 
 
 def _kept_ask(ask: Ask) -> JSONObject:

@@ -3,148 +3,52 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
-from datetime import datetime
+from decimal import Decimal
 from math import gcd
-from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
-import asyncpg
 from PIL import Image, ImageDraw
 
 from fairstack_server.accounts.store import Caller
+from fairstack_server.catalog.inputs import RecordingRole
 from fairstack_server.catalog.request import VideoAsk
 from fairstack_server.catalog.settled import Settled
-from fairstack_server.db.connections import Pool
 from fairstack_server.egress import AddressRefused, Egress, judge_url
-from fairstack_server.errors import BadRequest, NotFound, PayloadTooLarge, UnsupportedMediaType
-from fairstack_server.ids import new_id
+from fairstack_server.errors import BadRequest, NotFound, Unavailable
+from fairstack_server.files import Files, store_image, store_recording
 from fairstack_server.jsonvalue import JSON, JSONObject
+from fairstack_server.media.data_url import is_data_url
+from fairstack_server.media.example_files import example_clip, example_sound
 from fairstack_server.media.fetch import MediaFetch
+from fairstack_server.media.fetch_recording import FetchedRecording, RecordingFetch, one_piece
 from fairstack_server.media.pictures import CleanImage, ImageRefused
-from fairstack_server.media.store import MediaStore, NotStored
-from fairstack_server.providers.base import InputFile
+from fairstack_server.media.recordings import RecordingKind, RecordingRefused
+from fairstack_server.media.store import MediaStore, NotStored, StoredFile
 
+#: A file that no provider can fetch goes inside the order; a larger clip or sound than this does not.
+INLINE_MAX_BYTES = 5 * 1024 * 1024
+#: Requests of one account whose clips or sounds are brought in at a time; the others wait for their turn.
+ACCOUNT_FETCHES = 2
 _IMAGE_ROLES = ("image", "end_image")
-_EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg"}
-#: Hosts reserved for documentation (RFC 2606). With a test key they stand for a picture of ours, so that the
+_KINDS: dict[RecordingRole, RecordingKind] = {"video": "clip", "audio_url": "sound"}
+_EXAMPLES: dict[RecordingKind, Callable[[], bytes]] = {"clip": example_clip, "sound": example_sound}
+#: Hosts reserved for documentation (RFC 2606). With a test key they stand for files of ours, so that the
 #: documentation's examples run as they stand.
 _EXAMPLE_HOSTS = frozenset({"example.com", "example.org", "example.net"})
 
 
 @dataclass(frozen=True, slots=True)
-class FileRecord:
-    """An uploaded file."""
-
-    id: str
-    content_type: str
-    bytes: int
-    sha256: str
-    url: str
-    width: int | None
-    height: int | None
-    created_at: datetime
-
-
-class Files:
-    """Uploaded files of an account, in the mode of the caller's key."""
-
-    def __init__(
-        self, pool: Pool, media: MediaStore, fetch: MediaFetch, work_dir: Path, max_bytes: int
-    ) -> None:
-        self._pool = pool
-        self._media = media
-        self._fetch = fetch
-        self._work_dir = work_dir
-        self._max_bytes = max_bytes
-
-    async def upload(self, caller: Caller, data: bytes, content_type: str) -> FileRecord:
-        """Keep a clean copy of a picture. Raises UnsupportedMediaType, PayloadTooLarge."""
-        if len(data) > self._max_bytes:
-            raise PayloadTooLarge(f"The file is larger than {self._max_bytes} bytes.")
-        try:
-            image = await self._fetch.clean_image(data, content_type)
-        except ImageRefused as refused:
-            raise UnsupportedMediaType(f"The file was refused: {refused}.") from refused
-        stored = await store_image(self._media, image)
-        row = await self._pool.fetchrow(
-            """
-            insert into files
-                (id, account_id, mode, content_type, bytes, sha256, media_key, url, width, height)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning *
-            """,
-            new_id("file"),
-            caller.account_id,
-            caller.mode,
-            image.content_type,
-            stored["bytes"],
-            stored["sha256"],
-            stored["key"],
-            stored["url"],
-            image.width,
-            image.height,
-        )
-        return _record(_there(row))
-
-    async def get(self, caller: Caller, file_id: str) -> FileRecord:
-        """A file of the caller's. Raises NotFound."""
-        return _record(await self._row(caller, file_id))
-
-    async def delete(self, caller: Caller, file_id: str) -> None:
-        """Forget a file and its bytes; jobs that were accepted with it have their copy. Raises NotFound."""
-        media_key = await self._pool.fetchval(
-            """
-            update files set deleted_at = now()
-            where id = $1 and account_id = $2 and mode = $3 and deleted_at is null returning media_key
-            """,
-            file_id,
-            caller.account_id,
-            caller.mode,
-        )
-        if media_key is None:
-            raise NotFound("There is no such file.")
-        await self._media.delete(media_key)
-
-    async def picture(self, caller: Caller, file_id: str) -> bytes:
-        """The bytes of an uploaded picture. Raises NotFound."""
-        return await self._media.read((await self._row(caller, file_id))["media_key"])
-
-    async def input_file(self, stored: JSONObject) -> InputFile:
-        """The file that a job's `inputs` names, readable now."""
-        key = str(stored["key"])
-        path = self._media.path_of(key)
-        if path is None:
-            path = self._work_dir / "inputs" / key.replace("/", "-")
-            if not path.exists():
-                data = await self._media.read(key)
-                await asyncio.to_thread(_write, path, data)
-        return InputFile(
-            content_type=str(stored["content_type"]),
-            sha256=str(stored["sha256"]),
-            path=str(path),
-            url=cast(str | None, stored.get("public_url")),
-        )
-
-    async def _row(self, caller: Caller, file_id: str) -> asyncpg.Record:
-        row = await self._pool.fetchrow(
-            "select * from files where id = $1 and account_id = $2 and mode = $3 and deleted_at is null",
-            file_id,
-            caller.account_id,
-            caller.mode,
-        )
-        if row is None:
-            raise NotFound("There is no such file.")
-        return row
-
-
-@dataclass(frozen=True, slots=True)
 class Fetched:
-    """Clean pictures of a request, in memory: (role, picture), in order."""
+    """The files of a request by role: clean pictures in memory, measured clips and sounds on disk."""
 
     pictures: tuple[tuple[str, CleanImage], ...]
+    recordings: tuple[tuple[RecordingRole, FetchedRecording], ...] = ()
 
     @property
     def image_size(self) -> tuple[int, int] | None:
@@ -154,23 +58,37 @@ class Fetched:
                 return picture.width, picture.height
         return None
 
+    def seconds_of(self, role: RecordingRole | None) -> Decimal | None:
+        """Length of the clip or sound in that role, where the request has one."""
+        return next((_seconds(recording) for found, recording in self.recordings if found == role), None)
+
 
 class Inputs:
     """Takes the files of a request in."""
 
     def __init__(
-        self, files: Files, media: MediaStore, fetch: MediaFetch, *, max_bytes: int, public: bool
+        self,
+        files: Files,
+        media: MediaStore,
+        fetch: MediaFetch,
+        recordings: RecordingFetch,
+        *,
+        max_bytes: int,
+        public: bool,
     ) -> None:
         self._files = files
         self._media = media
         self._fetch = fetch
+        self._recordings = recordings
         self._max_bytes = max_bytes
         self._public = public
+        self._examples: dict[RecordingKind, bytes] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     def check(self, ask: VideoAsk) -> None:
         """Raise BadRequest for an address that may not be fetched; fetches nothing."""
-        for role, source in _sources(ask):
-            if source[:5].lower() == "data:" or source.startswith("file_") or self._media.key_of(source):
+        for role, source in [*_pictures(ask), *_recordings(ask)]:
+            if is_data_url(source) or source.startswith("file_") or self._media.key_of(source):
                 continue
             try:
                 judge_url(source, https_only=True)
@@ -179,16 +97,54 @@ class Inputs:
                     role, "it must be an https URL of a public host, a data: URL or a file id"
                 ) from refused
 
-    async def fetch(self, caller: Caller, ask: VideoAsk) -> Fetched:
-        """Clean copies of every picture of the request. Raises BadRequest `image_refused` with the field."""
-        return Fetched(
-            tuple([(role, await self._picture(caller, role, source)) for role, source in _sources(ask)])
-        )
+    @contextlib.asynccontextmanager
+    async def fetch(self, caller: Caller, ask: VideoAsk) -> AsyncIterator[Fetched]:
+        """Our copies of every file of the request, for the block.
+
+        Raises BadRequest `image_refused` with the field.
+        """
+        found, wanted = _pictures(ask), _recordings(ask)
+        pictures = tuple([(role, await self._picture(caller, role, source)) for role, source in found])
+        if not wanted:
+            yield Fetched(pictures)
+            return
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(self._turn(caller))
+            recordings = [
+                (role, await stack.enter_async_context(self._recording(caller, role, source)))
+                for role, source in wanted
+            ]
+            yield Fetched(pictures, tuple(recordings))
+
+    async def measure(self, caller: Caller, ask: VideoAsk, role: RecordingRole) -> Decimal:
+        """Seconds of the clip or sound in that role; nothing is kept. Raises BadRequest `image_refused`."""
+        source = dict(_recordings(ask))[role]
+        async with self._turn(caller), self._recording(caller, role, source) as recording:
+            return _seconds(recording)
+
+    def check_reach(self, fetched: Fetched, by_upload: Collection[str], providers: Collection[str]) -> None:
+        """Raise Unavailable for a clip or sound that these providers must fetch from us and cannot.
+
+        `by_upload`: the providers that are sent the bytes of any file.
+        """
+        needing = sorted(set(providers) - set(by_upload))
+        for role, recording in fetched.recordings:
+            if needing and not self._public and recording.bytes > INLINE_MAX_BYTES:
+                raise Unavailable(
+                    f"{role!r} has {recording.bytes} bytes: {', '.join(needing)} must fetch a file of more "
+                    f"than {INLINE_MAX_BYTES} bytes from this server, which has no public address. Send a "
+                    "smaller file, or set FAIRSTACK_PUBLIC_URL on the server.",
+                    code="model_unavailable",
+                    param=role,
+                    allowed={"max_bytes": INLINE_MAX_BYTES},
+                )
 
     async def keep(self, fetched: Fetched, settled: Settled) -> JSONObject:
         """Role -> stored file, brought to the asked ratio where the model's routes take none."""
         kept: JSONObject = {}
         try:
+            for word, recording in fetched.recordings:
+                kept[word] = self._handed_out(await store_recording(self._media, recording))
             for role, picture in fetched.pictures:
                 stored = await self._keep_one(picture, _ratio(settled))
                 if role == "images":
@@ -209,38 +165,74 @@ class Inputs:
     async def _keep_one(self, picture: CleanImage, ratio: tuple[int, int] | None) -> JSONObject:
         if ratio is not None:
             picture = await self._fetch.clean_image(picture.data, picture.content_type, crop_ratio=ratio)
-        stored = await store_image(self._media, picture)
+        return self._handed_out(await store_image(self._media, picture))
+
+    def _handed_out(self, stored: JSONObject) -> JSONObject:
         return {**stored, "public_url": stored["url"] if self._public else None}
 
     async def _picture(self, caller: Caller, role: str, source: str) -> CleanImage:
         try:
-            own = await self._own_bytes(caller, role, source)
+            own = await self._own_file(caller, role, source, self._max_bytes)
             if own is not None:
-                return await self._fetch.clean_image(own, "application/octet-stream")
-            if caller.mode == "test" and urlsplit(source).hostname in _EXAMPLE_HOSTS:
+                return await self._fetch.clean_image(await self._media.read(own.key), own.content_type)
+            if _is_example(caller, source):
                 data = await asyncio.to_thread(example_picture)
                 return await self._fetch.clean_image(data, "image/png")
             return await self._fetch.fetch_image(source)
         except ImageRefused as refused:
             raise _refused(role, str(refused)) from refused
 
-    async def _own_bytes(self, caller: Caller, role: str, source: str) -> bytes | None:
-        """Bytes of a file that lies in our store: named by its id or by our own media URL."""
+    @contextlib.asynccontextmanager
+    async def _recording(
+        self, caller: Caller, role: RecordingRole, source: str
+    ) -> AsyncIterator[FetchedRecording]:
+        kind = _KINDS[role]
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                own = await self._own_file(caller, role, source, self._recordings.max_bytes)
+                if own is not None:
+                    content = self._media.open_range(own.key, 0, own.bytes)
+                    taking = self._recordings.taken(content, own.content_type, kind)
+                elif _is_example(caller, source):
+                    taking = self._recordings.taken(one_piece(await self._example(kind)), "", kind)
+                else:
+                    taking = self._recordings.fetched(source, kind)
+                yield await stack.enter_async_context(taking)
+        except RecordingRefused as refused:
+            raise _refused(role, str(refused)) from refused
+
+    async def _example(self, kind: RecordingKind) -> bytes:
+        if kind not in self._examples:
+            self._examples[kind] = await asyncio.to_thread(_EXAMPLES[kind])
+        return self._examples[kind]
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, caller: Caller) -> AsyncIterator[None]:
+        """Let nobody fill the disk, nor hold others up who bring one file."""
+        turns = self._turns.setdefault(caller.account_id, asyncio.Semaphore(ACCOUNT_FETCHES))
+        async with turns:
+            yield
+
+    async def _own_file(self, caller: Caller, role: str, source: str, max_bytes: int) -> StoredFile | None:
+        """A file that lies in our store: named by its id or by our own media URL."""
         if source.startswith("file_"):
             try:
-                return await self._files.picture(caller, source)
+                key = await self._files.media_key(caller, source)
             except NotFound as missing:
                 raise _refused(role, "there is no file of that id; upload it: POST /v1/files") from missing
-        key = self._media.key_of(source)
-        if key is None:
-            return None
+        else:
+            named = self._media.key_of(source)
+            if named is None:
+                return None
+            key = named
         try:
-            # A clip of ours has such a URL too, and may be large: no picture is.
-            if (await self._media.head(key)).bytes > self._max_bytes:
-                raise _refused(role, f"it is larger than {self._max_bytes} bytes")
-            return await self._media.read(key)
+            stored = await self._media.head(key)
         except NotStored as missing:
             raise _refused(role, "there is no such file here") from missing
+        # A clip of ours has such a URL too, and may be larger than what is taken in this role.
+        if stored.bytes > max_bytes:
+            raise _refused(role, f"it is larger than {max_bytes} bytes")
+        return stored
 
 
 class WebhookGate:
@@ -262,21 +254,6 @@ class WebhookGate:
             ) from refused
 
 
-async def store_image(media: MediaStore, image: CleanImage) -> JSONObject:
-    """Keep a clean picture under an unguessable key."""
-    name = f"picture.{_EXTENSIONS[image.content_type]}"
-    stored = await media.put_bytes(image.data, kind="image", name=name, content_type=image.content_type)
-    return {
-        "key": stored.key,
-        "url": stored.url,
-        "bytes": stored.bytes,
-        "sha256": stored.sha256,
-        "content_type": stored.content_type,
-        "width": image.width,
-        "height": image.height,
-    }
-
-
 def example_picture() -> bytes:
     """The picture behind documentation URLs in the sandbox: hills under a low sun."""
     picture = Image.new("RGB", (1280, 720))
@@ -290,11 +267,23 @@ def example_picture() -> bytes:
     return out.getvalue()
 
 
-def _sources(ask: VideoAsk) -> list[tuple[str, str]]:
+def _pictures(ask: VideoAsk) -> list[tuple[str, str]]:
     found = [(role, source) for role in _IMAGE_ROLES if isinstance(source := getattr(ask, role), str)]
     if isinstance(ask.images, list | tuple):
         found += [("images", str(source)) for source in ask.images]
     return found
+
+
+def _recordings(ask: VideoAsk) -> list[tuple[RecordingRole, str]]:
+    return [(role, source) for role in _KINDS if isinstance(source := getattr(ask, role), str)]
+
+
+def _is_example(caller: Caller, source: str) -> bool:
+    return caller.mode == "test" and urlsplit(source).hostname in _EXAMPLE_HOSTS
+
+
+def _seconds(recording: FetchedRecording) -> Decimal:
+    return Decimal(recording.facts.milliseconds) / 1000
 
 
 def _ratio(settled: Settled) -> tuple[int, int] | None:
@@ -314,20 +303,3 @@ def _named_ratio(ratio: str | None) -> tuple[int, int] | None:
 
 def _refused(role: str, reason: str) -> BadRequest:
     return BadRequest(f"{role!r} was refused: {reason}.", code="image_refused", param=role)
-
-
-def _record(row: Mapping[str, object] | asyncpg.Record) -> FileRecord:
-    return FileRecord(**{name: row[name] for name in FileRecord.__dataclass_fields__})  # type: ignore[arg-type]
-
-
-def _there(row: asyncpg.Record | None) -> asyncpg.Record:
-    if row is None:
-        raise NotFound("The account is gone.")
-    return row
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".part")
-    draft.write_bytes(data)
-    draft.replace(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 
 from aiohttp import web
 
@@ -17,8 +17,8 @@ PUBLIC = "https://pictures.fairstack-test.com"
 class Detour(Egress):
     """Fetches what lies under `PUBLIC` from another origin; every other address meets the whole guard."""
 
-    def __init__(self, origin: str) -> None:
-        super().__init__()
+    def __init__(self, origin: str, trusted_origins: Mapping[str, Iterable[str]] | None = None) -> None:
+        super().__init__(trusted_origins=trusted_origins)
         self._origin = origin
 
     @contextlib.asynccontextmanager

@@ -85,6 +85,7 @@ _WORDS: Mapping[str, Callable[[Any, Any], bool]] = {
     "minLength": lambda value, rule: not isinstance(value, str) or len(value) >= rule,
     "maxLength": lambda value, rule: not isinstance(value, str) or len(value) <= rule,
     "maxItems": lambda value, rule: not isinstance(value, list) or len(value) <= rule,
+    "minItems": lambda value, rule: not isinstance(value, list) or len(value) >= rule,
     "pattern": lambda value, rule: not isinstance(value, str) or re.search(rule, value) is not None,
 }
 

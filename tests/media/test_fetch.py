@@ -97,7 +97,7 @@ async def test_a_picture_is_fetched_and_cleaned(fetch: MediaFetch, origin: Origi
         (b"#EXTM3U\nfile:///etc/passwd", "image/jpeg", "a playlist"),
         (b"\0\0\0\x18ftypheic", "image/heic", "HEIC"),
         (b"PK\x03\x04", "image/png", "a ZIP"),
-        (b"", "image/png", "no picture"),
+        (b"", "image/png", "empty"),
         (encoded(PHOTO, "PNG"), "image/jpeg", "declared"),
         (encoded(PHOTO, "PNG"), "text/html", "declared"),
         (png_of(30_000, 30_000), "image/png", "too large"),

@@ -7,7 +7,7 @@ from datetime import datetime
 from msgspec import UNSET, Struct, UnsetType
 
 from fairstack_server.clock import timestamp
-from fairstack_server.inputs import FileRecord
+from fairstack_server.files import FileRecord
 from fairstack_server.webhooks.deliveries import Attempt, Delivery
 from fairstack_server.webhooks.endpoints import Endpoint, SigningSecret
 

@@ -111,19 +111,12 @@ def model_view(model: Model, default_micros: int | None, on: date, configured: C
         quality_rank=model.quality_rank,
         typical_seconds=model.typical_seconds,
         longest_seconds=model.longest_seconds,
-        available=_lives_on_pictures(model)
-        and any(route.provider in configured and route.costs for route in model.routes),
+        available=any(route.provider in configured and route.costs for route in model.routes),
         aliases=list(model.aliases),
         sources=list(model.sources),
         end_of_life=UNSET if model.end_of_life is None else model.end_of_life.isoformat(),
         replaced_by=UNSET if model.replaced_by is None else model.replaced_by,
     )
-
-
-def _lives_on_pictures(model: Model) -> bool:
-    """Whether a request can do without clips and sound as inputs, which this version does not fetch."""
-    caps = model.capabilities
-    return caps.video != "required" and caps.audio_url != "required"
 
 
 def _prices(model: Model, on: date) -> list[Price]:

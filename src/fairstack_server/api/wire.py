@@ -57,8 +57,8 @@ class VideoRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     seed: Annotated[int, Meta(ge=0)] | None = None
     end_image: Annotated[str, Meta(description="Last frame; first-last-frame models.")] | None = None
     images: Annotated[list[str], Meta(description="Reference images; reference models.")] | None = None
-    audio_url: Annotated[str, Meta(description="Sound; lip-sync models.")] | None = None
-    video: Annotated[str, Meta(description="Source clip; video-to-video models.")] | None = None
+    audio_url: Annotated[str, Meta(description="Sound, given as `image` is; lip-sync models.")] | None = None
+    video: Annotated[str, Meta(description="Clip, given as `image` is; video-to-video models.")] | None = None
     audio: Annotated[bool, Meta(description="Make sound, where the model can.")] | None = None
     options: Annotated[dict[str, Any], Meta(description="The model's own further settings.")] | None = None
     tags: (

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import NoReturn
+from typing import Literal, NoReturn
 
-from fairstack_server.catalog.model import Model
+from fairstack_server.catalog.model import Model, Price
 from fairstack_server.catalog.request import VideoAsk
 from fairstack_server.errors import BadRequest
 
@@ -16,6 +16,8 @@ SINGLE_INPUTS = {
     "video": "a video",
     "audio_url": "a sound track",
 }
+#: The inputs that have a length.
+RecordingRole = Literal["video", "audio_url"]
 STAND_IN_URL = "https://example.com/input"
 
 
@@ -33,6 +35,21 @@ def check_inputs(model: Model, ask: VideoAsk) -> tuple[frozenset[str], int]:
 def needs_images(model: Model) -> bool:
     """Whether a request must bring reference images."""
     return model.type == "r2v" and model.capabilities.images_max > 0
+
+
+def measured_input(model: Model) -> RecordingRole | None:
+    """The input whose length the clip or a price follows; None where nothing depends on it."""
+    caps = model.capabilities
+    if caps.length_of is not None:
+        return caps.length_of
+    prices = [*model.prices, *(price for route in model.routes for price in route.costs)]
+    if not any(map(_counts_input, prices)):
+        return None
+    return "video" if caps.video != "none" else "audio_url"
+
+
+def _counts_input(price: Price) -> bool:
+    return any(rate.counts_input or rate.per_input_second_micros for rate in price.rates)
 
 
 def default_ask(model: Model) -> VideoAsk:

@@ -9,6 +9,12 @@ from fairstack_server.catalog.model import RATIO_OF_IMAGE, Capabilities, Duratio
 from fairstack_server.catalog.parameters import SEED_MAXIMUM, default_resolution, duration_allowed
 
 _FILE = "https URL, data: URL, or the id of an uploaded file"
+_FORMATS = {
+    "image": "PNG, JPEG or WebP",
+    "end_image": "PNG, JPEG or WebP",
+    "video": "MP4 or MOV",
+    "audio_url": "WAV, MP3, M4A, AAC, FLAC or Ogg",
+}
 
 
 def request_schema(model: Model) -> dict[str, Any]:
@@ -37,7 +43,7 @@ def request_schema(model: Model) -> dict[str, Any]:
 
 def _inputs(caps: Capabilities) -> dict[str, Any]:
     properties: dict[str, Any] = {
-        role: {"type": "string", "description": f"{what[0].upper()}{what[1:]}: {_FILE}."}
+        role: {"type": "string", "description": f"{what[0].upper()}{what[1:]}, {_FORMATS[role]}: {_FILE}."}
         for role, what in SINGLE_INPUTS.items()
         if getattr(caps, role) != "none"
     }

@@ -29,7 +29,7 @@ Task = Callable[[Head, bytes, "BinaryIO | None"], tuple[Head, bytes]]
 
 
 def main(kind: str) -> None:
-    """Serve requests of one kind, `image` or `poster`, from standard input until it ends."""
+    """Serve requests of one kind, `image`, `poster` or `recording`, from standard input until it ends."""
     task = _load(kind)
     _write_frame(1, {"ready": True, "confinement": confinement()}, b"")
     while (request := _read_request()) is not None:
@@ -50,6 +50,11 @@ def _load(kind: str) -> Task:
 
         pictures.warm_up()
         return _decode_picture
+    if kind == "recording":
+        from fairstack_server.media import recordings
+
+        recordings.warm_up()
+        return _measure_recording
     from fairstack_server.media import frames
 
     frames.warm_up()
@@ -78,6 +83,17 @@ def _make_poster(head: Head, body: bytes, file: BinaryIO | None) -> tuple[Head, 
         return {}, poster_jpeg(file, head["max_width"])
     except NoFrame as failure:
         return {"refused": failure.reason}, b""
+
+
+def _measure_recording(head: Head, body: bytes, file: BinaryIO | None) -> tuple[Head, bytes]:
+    from fairstack_server.media.recordings import RecordingRefused, measure_clip, measure_sound
+
+    assert file is not None
+    measure = measure_clip if head["kind"] == "clip" else measure_sound
+    try:
+        return dataclasses.asdict(measure(file, head["content_type"], head["longest_seconds"])), b""
+    except RecordingRefused as refusal:
+        return {"refused": refusal.reason}, b""
 
 
 def _run_forked(task: Task, head: Head, body: bytes) -> bytes | None:

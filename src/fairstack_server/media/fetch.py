@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +12,12 @@ from typing import BinaryIO
 from fairstack_server.egress import AddressRefused, Egress, EgressError, Purpose, Transfer
 from fairstack_server.ids import random_base62
 from fairstack_server.media.boxes import Mp4Facts, NotAnMp4, read_mp4_facts
+from fairstack_server.media.data_url import BadDataUrl, is_data_url, read_data_url
 from fairstack_server.media.faststart import make_faststart
 from fairstack_server.media.pictures import CleanImage, ImageRefused
 from fairstack_server.media.sandbox import ImageDecoder
 from fairstack_server.media.sniff import agrees, image_type, looks_like
 
-_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+=-]+)*?)(;base64)?,", re.ASCII)
 _HASH_BYTES = 1024 * 1024
 # One answer for whatever happened on the way, so that nobody can learn about a network from it.
 _NOT_FETCHED = "the URL could not be fetched; use a public https URL that answers 200 with the picture itself"
@@ -75,8 +72,11 @@ class MediaFetch:
 
         Raises ImageRefused; its reason may be shown to the user, for a URL it says nothing of what was found.
         """
-        if source[:5].lower() == "data:":
-            data, declared = self._read_data_url(source)
+        if is_data_url(source):
+            try:
+                data, declared = read_data_url(source, self._image_max_bytes)
+            except BadDataUrl as error:
+                raise ImageRefused(str(error)) from error
         else:
             data, declared = await self._download_image(source)
         return await self.clean_image(data, declared, crop_ratio=crop_ratio)
@@ -137,18 +137,6 @@ class MediaFetch:
                 return await transfer.read(), transfer.content_type
         except EgressError as error:
             raise ImageRefused(_NOT_FETCHED) from error
-
-    def _read_data_url(self, url: str) -> tuple[bytes, str]:
-        shape = _DATA_URL.match(url)
-        if shape is None or not shape[3] or not shape[1]:
-            raise ImageRefused("write it as data:image/png;base64,… (or jpeg, webp)")
-        text = url[shape.end() :]
-        if len(text) > self._image_max_bytes * 4 // 3 + 4:
-            raise ImageRefused(f"the picture is larger than {self._image_max_bytes} bytes")
-        try:
-            return base64.b64decode(text, validate=True), shape[1].lower()
-        except (binascii.Error, ValueError):
-            raise ImageRefused("the data: URL is not valid base64") from None
 
 
 def check_clip(path: Path) -> FetchedClip:

@@ -35,7 +35,7 @@ class ChildFailed(Exception):
 class ConfinedChild:
     """One warm child of a kind; it takes one file at a time, in turn, and is replaced when it fails."""
 
-    def __init__(self, kind: Literal["image", "poster"]) -> None:
+    def __init__(self, kind: Literal["image", "poster", "recording"]) -> None:
         self._kind = kind
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()

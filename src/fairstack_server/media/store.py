@@ -79,6 +79,13 @@ class MediaStore:
         stored = self._describe("video", token, "output.mp4", size, sha256, "video/mp4")
         return await self._put(stored, path)
 
+    async def put_file(
+        self, path: Path, sha256: str, *, kind: Kind, name: str, content_type: str
+    ) -> StoredFile:
+        """Store an input that is too large for memory under a new key, durable when this returns."""
+        size = await asyncio.to_thread(lambda: path.stat().st_size)
+        return await self._put(self._describe(kind, None, name, size, sha256, content_type), path)
+
     async def put_bytes(
         self, data: bytes, *, kind: Kind, name: str, content_type: str, token: str | None = None
     ) -> StoredFile:

@@ -64,7 +64,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
                 return _accepted(earlier.body, replayed=True)
         order = parse_video_order(body)
         if not order.confirm:
-            micros = await gateway.generations.estimate(_ask(order))
+            micros = await gateway.generations.estimate(caller, _ask(order))
             return json_answer(wire.Estimated(wire.estimate(micros)))
         accepted = await gateway.generations.submit(caller, _ask(order), idempotency, _submitted)
         return _accepted(accepted.body, replayed=accepted.replayed)
