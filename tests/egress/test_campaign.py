@@ -9,7 +9,7 @@ import pytest
 
 SMALL = ["--mutations", "3000", "--rebindings", "300"]
 
-#: Holes that somebody could make one day: an empty table, every answer taken, odd spellings of addresses as names.
+#: Holes that somebody could make one day: an empty table, every answer taken, odd spellings let through.
 HOLES = {
     "table": "address.blocked_reason = url.blocked_reason = lambda _: None",
     "answers": "connect.judge_addresses = connect.parse_answers",
