@@ -8,11 +8,15 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 
+from tests.upstreams.byteplus import FakeBytePlus
+from tests.upstreams.dashscope import FakeDashScope
 from tests.upstreams.fal import FakeFal
 from tests.upstreams.fal_schema import unchecked_endpoints
 from tests.upstreams.kling import FakeKling
 from tests.upstreams.luma import FakeLuma
+from tests.upstreams.minimax import FakeMiniMax
 from tests.upstreams.openai_videos import FakeOpenAIVideos
+from tests.upstreams.pixverse import FakePixVerse
 from tests.upstreams.replicate import FakeReplicate
 from tests.upstreams.runway import FakeRunway
 from tests.upstreams.upstream import Script, Upstream
@@ -28,6 +32,10 @@ STAND_INS: Mapping[str, Callable[[int], Upstream]] = {
     "luma": lambda port: FakeLuma(port=port),
     "vertex": lambda port: FakeVertex(port=port),
     "kling": lambda port: FakeKling(port=port),
+    "minimax": lambda port: FakeMiniMax(port=port),
+    "pixverse": lambda port: FakePixVerse(port=port),
+    "dashscope": lambda port: FakeDashScope(port=port),
+    "byteplus": lambda port: FakeBytePlus(port=port),
     "vidu": lambda port: FakeVidu(port=port),
 }
 

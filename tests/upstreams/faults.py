@@ -12,7 +12,7 @@ from aiohttp import web
 
 Kind = Literal["drop", "reset", "truncate", "http_500", "page_502", "hang", "rate_limited", "malformed"]
 #: The calls that a fault can be put on.
-Operation = Literal["submit", "status", "result", "cancel", "content", "list", "keys", "key"]
+Operation = Literal["submit", "status", "result", "cancel", "content", "list", "keys", "key", "upload"]
 
 PAGE_502 = "<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
 

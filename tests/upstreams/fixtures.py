@@ -6,10 +6,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.upstreams.byteplus import FakeBytePlus
+from tests.upstreams.dashscope import FakeDashScope
 from tests.upstreams.fal import FakeFal
 from tests.upstreams.kling import FakeKling
 from tests.upstreams.luma import FakeLuma
+from tests.upstreams.minimax import FakeMiniMax
 from tests.upstreams.openai_videos import FakeOpenAIVideos
+from tests.upstreams.pixverse import FakePixVerse
 from tests.upstreams.replicate import FakeReplicate
 from tests.upstreams.runway import FakeRunway
 from tests.upstreams.vertex import FakeVertex
@@ -62,3 +66,31 @@ async def fake_kling() -> AsyncIterator[FakeKling]:
     """A running stand-in of Kling, with an empty log."""
     async with FakeKling() as kling:
         yield kling
+
+
+@pytest.fixture
+async def fake_dashscope() -> AsyncIterator[FakeDashScope]:
+    """A running stand-in of DashScope, with an empty log."""
+    async with FakeDashScope() as dashscope:
+        yield dashscope
+
+
+@pytest.fixture
+async def fake_byteplus() -> AsyncIterator[FakeBytePlus]:
+    """A running stand-in of ModelArk, with an empty log."""
+    async with FakeBytePlus() as byteplus:
+        yield byteplus
+
+
+@pytest.fixture
+async def fake_minimax() -> AsyncIterator[FakeMiniMax]:
+    """A running stand-in of MiniMax, with an empty log."""
+    async with FakeMiniMax() as minimax:
+        yield minimax
+
+
+@pytest.fixture
+async def fake_pixverse() -> AsyncIterator[FakePixVerse]:
+    """A running stand-in of PixVerse, with an empty log."""
+    async with FakePixVerse() as pixverse:
+        yield pixverse

@@ -142,7 +142,7 @@ class MiniMax:
         told, code = answer.json_object() or {}, _code(answer)
         if code in _MODERATION:
             return MODERATED
-        if _is_unknown_task(answer, code):
+        if _is_unknown_task(answer, code) and "status" not in told:
             return FORGOTTEN
         if not answer.ok or code is None or (code != _OK and told.get("status") != "Fail"):
             raise self._broken(answer, "a status call")
