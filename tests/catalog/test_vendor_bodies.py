@@ -18,7 +18,7 @@ from fairstack_server.catalog.request import VideoAsk
 from fairstack_server.pricing import dropped_words
 from fairstack_server.providers.base import InputFile
 from tests.catalog.test_bodies import REFERENCE, body_of, routes_to
-from tests.upstreams import kling, luma, replicate, runway, vertex
+from tests.upstreams import kling, luma, replicate, runway, vertex, vidu
 from tests.upstreams.fields import complaint
 
 Complain = Callable[[Route, Mapping[str, Any]], str | None]
@@ -48,6 +48,7 @@ COMPLAINTS: Mapping[str, Complain] = {
         {name: value for name, value in body.items() if name != "model"},
         runway.TAKEN[route.endpoint.rpartition("/")[2], str(body["model"])],
     ),
+    "vidu": lambda route, body: vidu.complaint_of(route.endpoint.rpartition("/")[2], dict(body)),
 }
 
 
