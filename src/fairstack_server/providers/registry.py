@@ -9,6 +9,10 @@ from typing import Protocol, cast, get_args
 
 from fairstack_server.clock import Clock
 from fairstack_server.providers.base import Provider
+from fairstack_server.providers.byteplus import ADDRESS as BYTEPLUS_ADDRESS
+from fairstack_server.providers.byteplus import BytePlus
+from fairstack_server.providers.dashscope import ADDRESS as DASHSCOPE_ADDRESS
+from fairstack_server.providers.dashscope import DashScope
 from fairstack_server.providers.fal import Fal, FalAddresses
 from fairstack_server.providers.google import DEFAULT_LOCATION, Google, VertexPlace
 from fairstack_server.providers.google_token import (
@@ -65,6 +69,8 @@ INSTEAD: Mapping[str, str] = {
 
 #: Provider -> the setting with another address of its: a proxy, a region, a stand-in. Trusted (ruling 27).
 ADDRESS_SETTINGS: Mapping[str, str] = {
+    "byteplus": "BYTEPLUS_URL",
+    "dashscope": "DASHSCOPE_URL",
     "fal": "FAL_QUEUE_URL",
     "google": "GOOGLE_VERTEX_URL",
     "kling": "KLING_URL",
@@ -202,6 +208,8 @@ def _one_key(kind: _OneKey, address: str) -> Callable[[Parts], Provider]:
 
 #: Vendor -> how it is made from the settings; raises ValueError for a value that cannot be used.
 BUILDERS: Mapping[str, Callable[[Parts], Provider]] = {
+    BytePlus.name: _one_key(BytePlus, BYTEPLUS_ADDRESS),
+    DashScope.name: _one_key(DashScope, DASHSCOPE_ADDRESS),
     Fal.name: _fal,
     Google.name: _google,
     Kling.name: _kling,
