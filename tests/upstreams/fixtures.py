@@ -34,20 +34,6 @@ async def fake_videos() -> AsyncIterator[FakeOpenAIVideos]:
 
 
 @pytest.fixture
-async def fake_dashscope() -> AsyncIterator[FakeDashScope]:
-    """A running stand-in of DashScope, with an empty log."""
-    async with FakeDashScope() as dashscope:
-        yield dashscope
-
-
-@pytest.fixture
-async def fake_byteplus() -> AsyncIterator[FakeBytePlus]:
-    """A running stand-in of ModelArk, with an empty log."""
-    async with FakeBytePlus() as byteplus:
-        yield byteplus
-
-
-@pytest.fixture
 async def fake_replicate() -> AsyncIterator[FakeReplicate]:
     """A running stand-in of Replicate, with an empty log."""
     async with FakeReplicate() as replicate:
