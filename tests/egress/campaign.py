@@ -21,6 +21,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from fairstack_server.egress import AddressRefused, Egress, EgressError, Purpose, judge_url
+from tests.campaigns import Figure, report
 from tests.egress.mutants import CASES, mutants
 from tests.egress.namespace import enter_empty_network, interfaces
 from tests.egress.oracle import is_forbidden
@@ -89,15 +90,6 @@ class OneDns:
     async def resolve(self, host: str) -> Sequence[str]:
         """The next line; the last one stays."""
         return self._lines.pop(0) if len(self._lines) > 1 else self._lines[0]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One line of the table, and whether it holds."""
-
-    what: str
-    said: str
-    holds: bool
 
 
 async def _ends(call: Awaitable[object]) -> EgressError | None:
@@ -229,11 +221,8 @@ def main() -> int:
         return 2
     began = time.monotonic()
     figures = asyncio.run(run(told.mutations, told.rebindings, told.seed))
-    for figure in figures:
-        sys.stdout.write(f"{'ok ' if figure.holds else 'NOT'}  {figure.what:24} {figure.said}\n")
     seconds = time.monotonic() - began
-    sys.stdout.write(f"     network {', '.join(interfaces())} only, seed {told.seed}, {seconds:.0f} s\n")
-    return 0 if all(figure.holds for figure in figures) else 1
+    return report(figures, f"network {', '.join(interfaces())} only, seed {told.seed}, {seconds:.0f} s")
 
 
 if __name__ == "__main__":
