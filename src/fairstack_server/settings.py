@@ -70,7 +70,14 @@ class Settings:
     worker_timeout_seconds: float = _setting(30.0, "A worker silent for this long is taken for dead.")
     sweep_seconds: float = _setting(5.0, "Time between two sweeps for jobs that nobody works on.")
     late_seconds: float = _setting(30.0, "Time between two looks for clips of jobs that were given up.")
-    submit_attempts: int = _setting(4, "Tries of one route when the request was certainly not sent.")
+    submit_attempts: int = _setting(
+        4, "Tries of one route that cannot be reached before another one is preferred."
+    )
+    provider_limits: tuple[str, ...] = _setting(
+        (),
+        "Limits of providers, for one worker process, comma separated: fal=40 is at most 40 tasks in flight, "
+        "runway=5/60s at most 5 orders in any 60 seconds.",
+    )
     database_connections: int = _setting(10, "Connections to PostgreSQL of one process.")
     log_level: str = _setting("info", "debug, info, warning or error.")
     log_format: str = _setting("auto", "console, json, or auto: console on a terminal, else json.")
@@ -102,6 +109,10 @@ PROVIDER_SETTINGS: Mapping[str, str] = {
     "MINIMAX_URL": "Another address of MiniMax: another region (https://api.minimax.cn), a proxy or a stand-in.",
     "PIXVERSE_API_KEY": "Key of PixVerse.",
     "PIXVERSE_URL": "Another address of PixVerse: another region, a proxy or a stand-in.",
+    "BFL_API_KEY": "Key of Black Forest Labs (FLUX video).",
+    "BFL_URL": "Another address of Black Forest Labs: a region (https://api.eu.bfl.ai), a proxy or a stand-in.",
+    "LTX_API_KEY": "Key of Lightricks (LTX video).",
+    "LTX_URL": "Another address of Lightricks: a proxy or a stand-in.",
     "GOOGLE_CLOUD_PROJECT": "Project of Google Vertex AI (Veo).",
     "GOOGLE_CLOUD_LOCATION": "Where Vertex AI renders; us-central1 where it is not given.",
     "GOOGLE_APPLICATION_CREDENTIALS": "Key file (JSON) of a service account that may use Vertex AI.",

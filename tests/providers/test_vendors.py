@@ -31,9 +31,11 @@ from fairstack_server.providers.base import (
 from fairstack_server.providers.http import Sessions
 from fairstack_server.providers.registry import build_providers
 from fairstack_server.settings import Settings
+from tests.upstreams.bfl import FakeBfl
 from tests.upstreams.byteplus import FakeBytePlus
 from tests.upstreams.dashscope import SYNTHESIS, FakeDashScope
 from tests.upstreams.kling import FakeKling
+from tests.upstreams.ltx import FakeLtx
 from tests.upstreams.luma import FakeLuma
 from tests.upstreams.minimax import FakeMiniMax
 from tests.upstreams.pixverse import FakePixVerse
@@ -103,6 +105,29 @@ CASES = {
             image=IMAGE,
             formats={"duration": "seconds_suffix"},
             fixed={"model": "ray-2"},
+        ),
+    ),
+    "bfl": Case(
+        FakeBfl,
+        {"BFL_API_KEY": "$key", "BFL_URL": "$base"},
+        _order(
+            "/v1/flux-3-video",
+            {"prompt": "prompt", "image": "keyframes[0]", "duration": "duration"},
+            image=IMAGE,
+            fixed={"mode": "i2v", "generate_audio": True},
+        ),
+    ),
+    "ltx": Case(
+        FakeLtx,
+        {"LTX_API_KEY": "$key", "LTX_URL": "$base"},
+        _order(
+            "/v2/image-to-video",
+            {"prompt": "prompt", "image": "image_uri", "duration": "duration", "size": "resolution"},
+            image=IMAGE,
+            duration_seconds=6.0,
+            width=1280,
+            height=720,
+            fixed={"model": "ltx-2-3-fast", "fps": 25},
         ),
     ),
     "google": Case(
@@ -366,7 +391,7 @@ async def test_a_task_that_is_gone_is_gone(vendor: Vendor) -> None:
 async def test_cancel(vendor: Vendor) -> None:
     """An unfinished task is stopped and never billed; a finished one keeps its clip."""
     if not isinstance(vendor.provider, CanCancel):
-        assert vendor.provider.name in ("google", "kling", "pixverse")
+        assert vendor.provider.name in ("bfl", "google", "kling", "ltx", "pixverse")
         return
     if vendor.order.endpoint in UNSTOPPABLE:
         assert await vendor.provider.cancel(await vendor.submitted()) is CancelOutcome.TOO_LATE
@@ -384,7 +409,7 @@ async def test_cancel(vendor: Vendor) -> None:
 
 async def test_only_some_vendors_call_back(vendor: Vendor) -> None:
     """The abilities are those that the vendors' documents name."""
-    without = ("dashscope", "google", "minimax", "pixverse", "runway")
+    without = ("bfl", "dashscope", "google", "ltx", "minimax", "pixverse", "runway")
     assert isinstance(vendor.provider, ReadsCallbacks) is (vendor.provider.name not in without)
 
 

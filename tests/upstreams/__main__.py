@@ -8,11 +8,13 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 
+from tests.upstreams.bfl import FakeBfl
 from tests.upstreams.byteplus import FakeBytePlus
 from tests.upstreams.dashscope import FakeDashScope
 from tests.upstreams.fal import FakeFal
 from tests.upstreams.fal_schema import unchecked_endpoints
 from tests.upstreams.kling import FakeKling
+from tests.upstreams.ltx import FakeLtx
 from tests.upstreams.luma import FakeLuma
 from tests.upstreams.minimax import FakeMiniMax
 from tests.upstreams.openai_videos import FakeOpenAIVideos
@@ -32,6 +34,8 @@ STAND_INS: Mapping[str, Callable[[int], Upstream]] = {
     "luma": lambda port: FakeLuma(port=port),
     "vertex": lambda port: FakeVertex(port=port),
     "kling": lambda port: FakeKling(port=port),
+    "bfl": lambda port: FakeBfl(port=port),
+    "ltx": lambda port: FakeLtx(port=port),
     "minimax": lambda port: FakeMiniMax(port=port),
     "pixverse": lambda port: FakePixVerse(port=port),
     "dashscope": lambda port: FakeDashScope(port=port),

@@ -34,6 +34,7 @@ from fairstack_server.providers.file_urls import file_urls
 from fairstack_server.providers.http import Answer, ProviderHttp, Sessions
 from fairstack_server.providers.jwks import PublishedKeys
 from fairstack_server.providers.key_checks import failed_check, working_key
+from fairstack_server.providers.verdicts import detail_of
 
 QUEUE_URL = "https://queue.fal.run"
 API_URL = "https://api.fal.ai/v1"
@@ -297,17 +298,8 @@ def _match(entry: JSON, body: JSONObject, since: datetime) -> str | None:
 
 
 def _detail_of(answer: Answer) -> str:
-    """fal's explanation as text: field and message of each complaint, never the input that it repeats."""
-    detail = (answer.json_object() or {}).get("detail")
-    if isinstance(detail, str):
-        return detail
-    told = []
-    for entry in detail if isinstance(detail, list) else []:
-        if isinstance(entry, dict) and isinstance(message := entry.get("msg"), str):
-            place = entry.get("loc")
-            names = [str(part) for part in place if part != "body"] if isinstance(place, list) else []
-            told.append(f"{'.'.join(names)}: {message}" if names else message)
-    return "; ".join(told) or f"HTTP {answer.status}"
+    """fal's explanation as text."""
+    return detail_of(answer.json_object() or {}) or f"HTTP {answer.status}"
 
 
 def _facts(video: Mapping[str, JSON], rest: Mapping[str, JSON]) -> ClipFacts:

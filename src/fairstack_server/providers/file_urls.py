@@ -34,5 +34,10 @@ def read_file(file: InputFile) -> bytes:
         raise ProviderError(f"An input file cannot be read: {error.strerror or error}", sent=False) from None
 
 
+def url_or_base64(file: InputFile) -> str:
+    """Our public URL, or bare base64, for vendors that take no data URL; reads the file for the latter."""
+    return file.url if file.url is not None else base64.b64encode(read_file(file)).decode()
+
+
 def _data_url(file: InputFile) -> str:
     return f"data:{file.content_type};base64,{base64.b64encode(read_file(file)).decode()}"

@@ -223,9 +223,11 @@ class ProviderHttp:
         query: Mapping[str, str] | None = None,
         *,
         headers: Mapping[str, str] | None = None,
+        sift: Sift | None = None,
     ) -> Answer:
         """Send this object once, over a fresh connection."""
-        return await self._call("POST", target, query, _json_payload(body), submits=True, headers=headers)
+        payload = _json_payload(body)
+        return await self._call("POST", target, query, payload, submits=True, headers=headers, sift=sift)
 
     async def post_multipart(
         self, target: str, fields: Mapping[str, str | Part], *, headers: Mapping[str, str] | None = None

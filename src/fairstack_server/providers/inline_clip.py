@@ -5,10 +5,9 @@ from __future__ import annotations
 import binascii
 import re
 from pathlib import Path
-from typing import BinaryIO
 
-from fairstack_server.ids import random_base62
 from fairstack_server.providers.base import ProviderError
+from fairstack_server.providers.part_file import PartFile
 
 _OPENING = re.compile(rb'"bytesBase64Encoded"\s*:\s*"')
 #: As much of a piece as may be the beginning of an opening that goes on in the next one.
@@ -25,37 +24,29 @@ class InlineClip:
 
     def __init__(self, name: str, path: Path, max_bytes: int) -> None:
         self._name = name
-        self._path = path
-        # Of its own, so that two who read the same answer at the same time do not mix their bytes.
-        self._part = path.with_name(f"{path.stem}-{random_base62(8)}.part")
-        self._max_bytes = max_bytes
-        self._file: BinaryIO | None = None
+        self._file = PartFile(name, path, max_bytes)
+        self._opened = False
         self._inside = False
         self._tail = b""
         self._odd = b""
-        self.bytes = 0
 
     def __enter__(self) -> InlineClip:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._part.unlink(missing_ok=True)
+        self._file.discard()
 
     def keep(self) -> Path:
         """The file, whole, which stays from here on."""
-        if self._file is None or self._inside or self._odd:
+        if not self._file.begun or self._inside or self._odd:
             raise ProviderError(f"{self._name}: the clip in the answer is cut off", sent=True)
-        self._file.close()
-        self._part.replace(self._path)
-        return self._path
+        return self._file.keep()
 
     def sift(self, piece: bytes) -> bytes:
         """What of this piece is not the clip. Raises ProviderError if the clip is no base64 or too large."""
         if self._inside:
             return self._take(piece)
-        if self._file is not None:
+        if self._opened:
             return piece
         seen = self._tail + piece
         opening = _OPENING.search(seen)
@@ -63,9 +54,7 @@ class InlineClip:
             fresh = len(self._tail)
             self._tail = seen[-_OPENING_BYTES:]
             return seen[fresh:]
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._part.open("wb")
-        self._inside = True
+        self._opened = self._inside = True
         fresh = len(self._tail)
         return seen[fresh : opening.end()] + self._take(seen[opening.end() :])
 
@@ -83,8 +72,4 @@ class InlineClip:
             data = binascii.a2b_base64(text + b"=" * (-len(text) % 4), strict_mode=True)
         except binascii.Error:
             raise ProviderError(f"{self._name}: the clip in the answer is no base64", sent=True) from None
-        self.bytes += len(data)
-        if self.bytes > self._max_bytes:
-            raise ProviderError(f"{self._name}: the clip in the answer is too large", sent=True)
-        assert self._file is not None
         self._file.write(data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from urllib.parse import quote
@@ -17,7 +16,6 @@ from fairstack_server.providers.base import (
     ClipAt,
     ClipFacts,
     Failed,
-    InputFile,
     KeyCheck,
     Order,
     Pending,
@@ -29,7 +27,7 @@ from fairstack_server.providers.base import (
     Succeeded,
 )
 from fairstack_server.providers.body import build_body
-from fairstack_server.providers.file_urls import files_of, read_file
+from fairstack_server.providers.file_urls import files_of, url_or_base64
 from fairstack_server.providers.http import Answer, ProviderHttp, Sessions
 from fairstack_server.providers.jwt import hs256
 from fairstack_server.providers.key_checks import DOING, failed_check, refused_key, working_key
@@ -86,7 +84,7 @@ class Kling:
 
     async def submit(self, order: Order) -> Submission | Failed | RateLimitedUpstream:
         """Create the task, once; the route's endpoint is the path."""
-        images = {file: await asyncio.to_thread(_image, file) for file in files_of(order)}
+        images = {file: await asyncio.to_thread(url_or_base64, file) for file in files_of(order)}
         body = build_body(order, lambda file: images[file]) | {"external_task_id": order.nonce}
         if order.callback_url:
             body["callback_url"] = order.callback_url
@@ -230,8 +228,3 @@ def _match(entry: JSON, nonce: str) -> str | None:
             return task_id
         case _:
             return None
-
-
-def _image(file: InputFile) -> str:
-    """Our public URL, or the bare base64 that Kling wants instead of a data URL."""
-    return file.url if file.url is not None else base64.b64encode(read_file(file)).decode()

@@ -32,6 +32,7 @@ from fairstack_server.providers.verdicts import (
     FORGOTTEN,
     MODERATED,
     clip_url,
+    detail_of,
     holds,
     is_since,
     mentions,
@@ -72,7 +73,7 @@ class Luma:
         if answer.status == 429 and answer.is_refusal:
             return RateLimitedUpstream(answer.retry_after_seconds())
         if answer.status in (400, 413, 422) and answer.is_refusal:
-            said = _detail_of(told)
+            said = detail_of(told)
             return MODERATED if mentions(said, _MODERATION_WORDS) else refused(self._http, said)
         raise self._http.broken(answer, "a submit")
 
@@ -126,7 +127,7 @@ class Luma:
         credits_left = number_in(told, "credit_balance")
         if answer.ok and credits_left is not None:
             return working_key(credits_left)
-        return failed_check(self._http, answer, _detail_of(told))
+        return failed_check(self._http, answer, detail_of(told))
 
     async def read_callback(self, endpoint: str, request: CallbackRequest) -> Ref | None:
         """The ref of the generation that a callback names, if it is this order's: it is read again here."""
@@ -181,12 +182,3 @@ def _match(entry: JSON, wanted: JSONObject, since: datetime) -> str | None:
             return found if same and is_since(created_at, since) else None
         case _:
             return None
-
-
-def _detail_of(told: JSONObject) -> JSON:
-    """Luma's explanation: its text, or the messages of each complaint."""
-    detail = told.get("detail")
-    if not isinstance(detail, list):
-        return detail
-    found = [entry.get("msg") for entry in detail if isinstance(entry, dict)]
-    return "; ".join(message for message in found if isinstance(message, str))

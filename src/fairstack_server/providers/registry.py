@@ -9,6 +9,8 @@ from typing import Protocol, cast, get_args
 
 from fairstack_server.clock import Clock
 from fairstack_server.providers.base import Provider
+from fairstack_server.providers.bfl import ADDRESS as BFL_ADDRESS
+from fairstack_server.providers.bfl import BlackForestLabs
 from fairstack_server.providers.byteplus import ADDRESS as BYTEPLUS_ADDRESS
 from fairstack_server.providers.byteplus import BytePlus
 from fairstack_server.providers.dashscope import ADDRESS as DASHSCOPE_ADDRESS
@@ -25,6 +27,8 @@ from fairstack_server.providers.http import Sessions
 from fairstack_server.providers.kling import ADDRESS as KLING_ADDRESS
 from fairstack_server.providers.kling import Kling
 from fairstack_server.providers.local import Local, Pool
+from fairstack_server.providers.ltx import ADDRESS as LTX_ADDRESS
+from fairstack_server.providers.ltx import Ltx
 from fairstack_server.providers.luma import ADDRESS as LUMA_ADDRESS
 from fairstack_server.providers.luma import Luma
 from fairstack_server.providers.minimax import ADDRESS as MINIMAX_ADDRESS
@@ -69,11 +73,13 @@ INSTEAD: Mapping[str, str] = {
 
 #: Provider -> the setting with another address of its: a proxy, a region, a stand-in. Trusted (ruling 27).
 ADDRESS_SETTINGS: Mapping[str, str] = {
+    "bfl": "BFL_URL",
     "byteplus": "BYTEPLUS_URL",
     "dashscope": "DASHSCOPE_URL",
     "fal": "FAL_QUEUE_URL",
     "google": "GOOGLE_VERTEX_URL",
     "kling": "KLING_URL",
+    "ltx": "LTX_URL",
     "luma": "LUMA_URL",
     "minimax": "MINIMAX_URL",
     "openai_videos": "OPENAI_VIDEOS_URL",
@@ -190,6 +196,11 @@ def _kling(parts: Parts) -> Kling:
     )
 
 
+def _ltx(parts: Parts) -> Ltx:
+    address = parts.address(Ltx.name, LTX_ADDRESS)
+    return Ltx(parts.sessions, parts.values["LTX_API_KEY"], address, parts.work_dir, parts.clock)
+
+
 class _OneKey(Protocol):
     """A provider that is made of one key and one address."""
 
@@ -208,11 +219,13 @@ def _one_key(kind: _OneKey, address: str) -> Callable[[Parts], Provider]:
 
 #: Vendor -> how it is made from the settings; raises ValueError for a value that cannot be used.
 BUILDERS: Mapping[str, Callable[[Parts], Provider]] = {
+    BlackForestLabs.name: _one_key(BlackForestLabs, BFL_ADDRESS),
     BytePlus.name: _one_key(BytePlus, BYTEPLUS_ADDRESS),
     DashScope.name: _one_key(DashScope, DASHSCOPE_ADDRESS),
     Fal.name: _fal,
     Google.name: _google,
     Kling.name: _kling,
+    Ltx.name: _ltx,
     Luma.name: _one_key(Luma, LUMA_ADDRESS),
     MiniMax.name: _one_key(MiniMax, MINIMAX_ADDRESS),
     OpenAIVideos.name: _openai_videos,

@@ -83,5 +83,22 @@ def number_in(told: Mapping[str, JSON], name: str) -> float | None:
         return None
 
 
+def detail_of(told: Mapping[str, JSON]) -> str:
+    """What a FastAPI server says in `detail`: its text, or field and message of each complaint; else nothing.
+
+    The input that such a complaint repeats is never among it.
+    """
+    detail = told.get("detail")
+    if isinstance(detail, str):
+        return detail
+    found = []
+    for entry in detail if isinstance(detail, list) else []:
+        if isinstance(entry, dict) and isinstance(message := entry.get("msg"), str):
+            place = entry.get("loc")
+            names = [str(part) for part in place if part != "body"] if isinstance(place, list) else []
+            found.append(f"{'.'.join(names)}: {message}" if names else message)
+    return "; ".join(found)
+
+
 def _words(http: ProviderHttp, said: JSON) -> str:
     return (http.plain(said) if isinstance(said, str) else "") or "no reason was given"
