@@ -8,9 +8,16 @@ import pytest
 
 from fairstack_server.providers.http import Sessions, provider_sessions
 from tests.providers.makers import ManualClock
-from tests.upstreams.fixtures import fake_fal, fake_kling, fake_vertex, fake_videos
+from tests.upstreams.fixtures import (
+    fake_fal,
+    fake_kling,
+    fake_minimax,
+    fake_pixverse,
+    fake_vertex,
+    fake_videos,
+)
 
-__all__ = ["fake_fal", "fake_kling", "fake_vertex", "fake_videos"]
+__all__ = ["fake_fal", "fake_kling", "fake_minimax", "fake_pixverse", "fake_vertex", "fake_videos"]
 
 
 @pytest.fixture

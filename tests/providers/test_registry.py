@@ -66,7 +66,10 @@ def test_keys_build_providers(sessions: Sessions, clock: ManualClock, tmp_path: 
         "RUNWAYML_API_SECRET": "k",
         "LUMAAI_API_KEY": "k",
         "KLING_API_KEY": "k",
+        "MINIMAX_API_KEY": "k",
+        "PIXVERSE_API_KEY": "k",
         "VIDU_API_KEY": "k",
+        "XAI_API_KEY": "k",
     }
     built = build_providers(_settings(tmp_path, **keys, **GOOGLE), sessions, clock)
     assert {name: provider.submit_class for name, provider in built.items()} == {
@@ -74,10 +77,13 @@ def test_keys_build_providers(sessions: Sessions, clock: ManualClock, tmp_path: 
         "google": SubmitClass.D,
         "kling": SubmitClass.B,
         "luma": SubmitClass.C,
+        "minimax": SubmitClass.D,
         "openai_videos": SubmitClass.C,
+        "pixverse": SubmitClass.A,
         "replicate": SubmitClass.C,
         "runway": SubmitClass.D,
         "vidu": SubmitClass.C,
+        "xai": SubmitClass.D,
     }
     assert all(name == provider.name and name in REQUIRED_SETTINGS for name, provider in built.items())
     for ability in (CanCancel, CanFind, ReadsCallbacks):
@@ -96,7 +102,10 @@ def test_keys_build_providers(sessions: Sessions, clock: ManualClock, tmp_path: 
         ({"RUNWAYML_API_SECRET": "k", "RUNWAYML_URL": "runway"}, "RUNWAYML_URL"),
         ({"LUMAAI_API_KEY": "ü"}, "LUMAAI_API_KEY"),
         ({"KLING_API_KEY": "k", "KLING_URL": "kling"}, "KLING_URL"),
+        ({"MINIMAX_API_KEY": "k", "MINIMAX_URL": "minimax"}, "MINIMAX_URL"),
+        ({"PIXVERSE_API_KEY": "ü"}, "PIXVERSE_API_KEY"),
         ({"VIDU_API_KEY": "k", "VIDU_URL": "vidu"}, "VIDU_URL"),
+        ({"XAI_API_KEY": "k", "XAI_URL": "xai"}, "XAI_URL"),
         (GOOGLE | {"GOOGLE_ACCESS_TOKEN": "a\nb"}, "GOOGLE_ACCESS_TOKEN"),
         (GOOGLE | {"GOOGLE_STORAGE_URI": "s3://clips"}, "GOOGLE_STORAGE_URI"),
         (GOOGLE | {"GOOGLE_CLOUD_LOCATION": "a/b"}, "GOOGLE_CLOUD_LOCATION"),
