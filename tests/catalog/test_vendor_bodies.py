@@ -17,8 +17,10 @@ from fairstack_server.catalog.parameters import resolve
 from fairstack_server.catalog.request import VideoAsk
 from fairstack_server.pricing import dropped_words
 from fairstack_server.providers.base import InputFile
+from fairstack_server.providers.content_parts import content_parts
+from fairstack_server.providers.dashscope import media_list
 from tests.catalog.test_bodies import REFERENCE, body_of, routes_to
-from tests.upstreams import kling, luma, replicate, runway, vertex, vidu
+from tests.upstreams import byteplus, dashscope, kling, luma, replicate, runway, vertex, vidu
 from tests.upstreams.fields import complaint
 
 Complain = Callable[[Route, Mapping[str, Any]], str | None]
@@ -39,7 +41,17 @@ def _of_luma(_: Route, body: Mapping[str, Any]) -> str | None:
     return complaint({**body, "keyframes": frames} if frames else body, luma.VIDEO)
 
 
+def _of_dashscope(_: Route, body: Mapping[str, Any]) -> str | None:
+    # The provider makes a list of the media that there are.
+    inputs = dict(body["input"])
+    if "media" in inputs:
+        inputs["media"] = media_list(inputs["media"])
+    return dashscope.complaint_of({**body, "input": inputs})
+
+
 COMPLAINTS: Mapping[str, Complain] = {
+    "byteplus": lambda _, body: byteplus.complaint_of({**body, "content": content_parts(body["content"])}),
+    "dashscope": _of_dashscope,
     "google": lambda _, body: complaint(body, vertex.BODY),
     "kling": lambda route, body: complaint(body, kling.TAKEN[route.endpoint.rpartition("/")[2]]),
     "luma": _of_luma,
