@@ -105,6 +105,8 @@ PROVIDER_SETTINGS: Mapping[str, str] = {
     "LUMA_URL": "Another address of Luma: a proxy or a stand-in.",
     "VIDU_API_KEY": "Key of Vidu.",
     "VIDU_URL": "Another address of Vidu: another region (https://api.vidu.cn), a proxy or a stand-in.",
+    "XAI_API_KEY": "Key of xAI (Grok Imagine).",
+    "XAI_URL": "Another address of xAI: a proxy or a stand-in.",
     "MINIMAX_API_KEY": "Key of MiniMax.",
     "MINIMAX_URL": "Another address of MiniMax: another region (https://api.minimax.cn), a proxy or a stand-in.",
     "PIXVERSE_API_KEY": "Key of PixVerse.",

@@ -45,6 +45,7 @@ from tests.upstreams.tasks import TaskUpstream
 from tests.upstreams.upstream import Script
 from tests.upstreams.vertex import FakeVertex
 from tests.upstreams.vidu import FakeVidu
+from tests.upstreams.xai import FakeXAI
 
 IMAGE = InputFile("image/png", "00", "/nowhere", "https://gate.example/f/cat.png")
 LOST = ["drop", "reset", "truncate", "http_500", "page_502", "malformed"]
@@ -227,6 +228,16 @@ CASES = {
             fixed={"model": "viduq3-turbo"},
         ),
     ),
+    "xai": Case(
+        FakeXAI,
+        {"XAI_API_KEY": "$key", "XAI_URL": "$base"},
+        _order(
+            "/v1/videos/generations",
+            {"prompt": "prompt", "image": "image.url", "duration": "duration"},
+            image=IMAGE,
+            fixed={"model": "grok-imagine-video"},
+        ),
+    ),
 }
 #: The other protocol of a vendor that speaks two.
 DIALECTS = {
@@ -391,7 +402,7 @@ async def test_a_task_that_is_gone_is_gone(vendor: Vendor) -> None:
 async def test_cancel(vendor: Vendor) -> None:
     """An unfinished task is stopped and never billed; a finished one keeps its clip."""
     if not isinstance(vendor.provider, CanCancel):
-        assert vendor.provider.name in ("bfl", "google", "kling", "ltx", "pixverse")
+        assert vendor.provider.name in ("bfl", "google", "kling", "ltx", "pixverse", "xai")
         return
     if vendor.order.endpoint in UNSTOPPABLE:
         assert await vendor.provider.cancel(await vendor.submitted()) is CancelOutcome.TOO_LATE
@@ -409,7 +420,7 @@ async def test_cancel(vendor: Vendor) -> None:
 
 async def test_only_some_vendors_call_back(vendor: Vendor) -> None:
     """The abilities are those that the vendors' documents name."""
-    without = ("bfl", "dashscope", "google", "ltx", "minimax", "pixverse", "runway")
+    without = ("bfl", "dashscope", "google", "ltx", "minimax", "pixverse", "runway", "xai")
     assert isinstance(vendor.provider, ReadsCallbacks) is (vendor.provider.name not in without)
 
 

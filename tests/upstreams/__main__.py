@@ -24,6 +24,7 @@ from tests.upstreams.runway import FakeRunway
 from tests.upstreams.upstream import Script, Upstream
 from tests.upstreams.vertex import FakeVertex
 from tests.upstreams.vidu import FakeVidu
+from tests.upstreams.xai import FakeXAI
 
 #: Name of the option `--<name>-port` -> what it serves.
 STAND_INS: Mapping[str, Callable[[int], Upstream]] = {
@@ -41,6 +42,7 @@ STAND_INS: Mapping[str, Callable[[int], Upstream]] = {
     "dashscope": lambda port: FakeDashScope(port=port),
     "byteplus": lambda port: FakeBytePlus(port=port),
     "vidu": lambda port: FakeVidu(port=port),
+    "xai": lambda port: FakeXAI(port=port),
 }
 
 

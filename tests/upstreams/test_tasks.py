@@ -16,6 +16,7 @@ from tests.upstreams.runway import VERSION, FakeRunway
 from tests.upstreams.tasks import TaskUpstream
 from tests.upstreams.vertex import FakeVertex
 from tests.upstreams.vidu import FakeVidu
+from tests.upstreams.xai import FakeXAI
 
 URL = "https://a/b.png"
 VEO = "/v1/projects/demo/locations/us-central1/publishers/google/models/veo-3.0-generate-001"
@@ -102,6 +103,21 @@ GOOD: dict[type[TaskUpstream], tuple[str, dict[str, Any], list[dict[str, Any]]]]
             {"audio": "on"},
         ],
     ),
+    FakeXAI: (
+        "/v1/videos/generations",
+        {"model": "grok-imagine-video", "prompt": "p", "image": {"url": URL}, "duration": 6},
+        [
+            {"model": "grok-2-video"},
+            {"image": URL},
+            {"image": {"url": "b.png"}},
+            {"reference_images": [URL]},
+            {"reference_images": [{"url": URL}]},
+            {"duration": "6"},
+            {"duration": 16},
+            {"resolution": "1080p"},
+            {"seed": 7},
+        ],
+    ),
 }
 
 
@@ -126,7 +142,8 @@ async def _post(fake: TaskUpstream, body: Any, *, key: str | None = None) -> int
 async def test_only_what_the_vendor_takes(fake: TaskUpstream) -> None:
     """A wrong key, no object, and each wrong field are refused without a task; the right order makes one."""
     _, good, wrongs = GOOD[type(fake)]
-    assert await _post(fake, good, key="wrong") == 401
+    # To xAI a wrong key is a wrong request.
+    assert await _post(fake, good, key="wrong") == (400 if isinstance(fake, FakeXAI) else 401)
     assert await _post(fake, [good]) == 400
     for wrong in wrongs:
         assert await _post(fake, good | wrong) in (400, 422), wrong

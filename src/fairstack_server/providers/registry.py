@@ -43,6 +43,8 @@ from fairstack_server.providers.runway import Runway
 from fairstack_server.providers.sandbox import MakeCard, Sandbox
 from fairstack_server.providers.vidu import ADDRESS as VIDU_ADDRESS
 from fairstack_server.providers.vidu import Vidu
+from fairstack_server.providers.xai import ADDRESS as XAI_ADDRESS
+from fairstack_server.providers.xai import XAI
 from fairstack_server.settings import Settings, SettingsError
 
 #: Provider -> the settings that it cannot do without, by the vendors' usual names.
@@ -87,6 +89,7 @@ ADDRESS_SETTINGS: Mapping[str, str] = {
     "replicate": "REPLICATE_URL",
     "runway": "RUNWAYML_URL",
     "vidu": "VIDU_URL",
+    "xai": "XAI_URL",
 }
 
 
@@ -233,6 +236,7 @@ BUILDERS: Mapping[str, Callable[[Parts], Provider]] = {
     Replicate.name: _one_key(Replicate, REPLICATE_ADDRESS),
     Runway.name: _one_key(Runway, RUNWAY_ADDRESS),
     Vidu.name: _one_key(Vidu, VIDU_ADDRESS),
+    XAI.name: _one_key(XAI, XAI_ADDRESS),
 }
 
 #: The providers that this version can speak to; the others are in the catalog, waiting for their module.
