@@ -109,7 +109,7 @@ async def seed_models(gateway: Running) -> list[Any]:
 async def test_models_that_work_on_clips_or_sound_are_available_like_any(
     database: Dsn, home: Path, gateway: Running
 ) -> None:
-    """A model that needs a clip or a sound is available where a provider of it is, and lists what it needs."""
+    """A model that needs a clip or a sound is available where a provider of it is."""
     works_on = {"video", "audio_url"}
     asked = [model for model in await models(gateway) if works_on & set(model["parameters"]["required"])]
     assert len(asked) > 40 and not any(model["available"] for model in asked)

@@ -118,16 +118,19 @@ def warm_up() -> None:
 
 
 def _check_clip(facts: Mp4Facts) -> None:
-    sides = (facts.width, facts.height)
-    if max(sides) > MAX_SIDE or min(sides) < MIN_SIDE:
-        raise RecordingRefused(
-            f"its picture is {facts.width}x{facts.height}: {MIN_SIDE} to {MAX_SIDE} pixels a side are taken"
-        )
+    _check_sides(facts.width, facts.height)
     if facts.fps > MAX_FPS:
         raise RecordingRefused(f"it has {float(facts.fps):.0f} frames a second: at most {MAX_FPS} are taken")
     if facts.codec not in CLIP_CODECS:
         named = facts.codec if facts.codec.isascii() and facts.codec.isalnum() else "of an unknown kind"
         raise RecordingRefused(f"its video is {named}: {', '.join(CLIP_CODECS)} are taken")
+
+
+def _check_sides(width: int, height: int) -> None:
+    if max(width, height) > MAX_SIDE or min(width, height) < MIN_SIDE:
+        raise RecordingRefused(
+            f"its picture is {width}x{height}: {MIN_SIDE} to {MAX_SIDE} pixels a side are taken"
+        )
 
 
 @contextlib.contextmanager
@@ -199,7 +202,10 @@ class _Decoder:
         self._left -= 1
         # Streams may begin in the middle of something: not the first packet decides, but whether any does.
         with contextlib.suppress(av.error.FFmpegError):
-            self._seen = bool(self._context.decode(packet))
+            for frame in self._context.decode(packet):
+                self._seen = True
+                # What the index says of the picture need not be what the frames are.
+                _check_sides(getattr(frame, "width", MIN_SIDE), getattr(frame, "height", MIN_SIDE))
 
     def finish(self) -> None:
         """Raise RecordingRefused when nothing could be decoded."""
