@@ -14,8 +14,12 @@ from fairstack_server.db.dsn import Dsn
 from fairstack_server.inputs import example_picture
 from tests.conftest import make_folder
 from tests.gateway.running import Running, running_gateway
+from tests.upstreams.byteplus import FakeBytePlus
+from tests.upstreams.dashscope import FakeDashScope
 from tests.upstreams.kling import FakeKling
 from tests.upstreams.luma import FakeLuma
+from tests.upstreams.minimax import FakeMiniMax
+from tests.upstreams.pixverse import FakePixVerse
 from tests.upstreams.replicate import FakeReplicate
 from tests.upstreams.runway import FakeRunway
 from tests.upstreams.tasks import TaskUpstream
@@ -51,6 +55,10 @@ async def stage(module_database: Dsn) -> AsyncIterator[Stage]:
         luma = await stack.enter_async_context(FakeLuma())
         vertex = await stack.enter_async_context(FakeVertex())
         kling = await stack.enter_async_context(FakeKling())
+        minimax = await stack.enter_async_context(FakeMiniMax())
+        pixverse = await stack.enter_async_context(FakePixVerse())
+        dashscope = await stack.enter_async_context(FakeDashScope())
+        byteplus = await stack.enter_async_context(FakeBytePlus())
         vidu = await stack.enter_async_context(FakeVidu())
         gateway = await stack.enter_async_context(
             running_gateway(
@@ -71,6 +79,14 @@ async def stage(module_database: Dsn) -> AsyncIterator[Stage]:
                 KLING_ACCESS_KEY=kling.pair[0],
                 KLING_SECRET_KEY=kling.pair[1],
                 KLING_URL=kling.base_url,
+                MINIMAX_API_KEY=minimax.key,
+                MINIMAX_URL=minimax.base_url,
+                PIXVERSE_API_KEY=pixverse.key,
+                PIXVERSE_URL=pixverse.base_url,
+                DASHSCOPE_API_KEY=dashscope.key,
+                DASHSCOPE_URL=dashscope.base_url,
+                ARK_API_KEY=byteplus.key,
+                BYTEPLUS_URL=byteplus.base_url,
                 VIDU_API_KEY=vidu.key,
                 VIDU_URL=vidu.base_url,
             )
@@ -86,6 +102,10 @@ async def stage(module_database: Dsn) -> AsyncIterator[Stage]:
             "luma": luma,
             "google": vertex,
             "kling": kling,
+            "minimax": minimax,
+            "pixverse": pixverse,
+            "dashscope": dashscope,
+            "byteplus": byteplus,
             "vidu": vidu,
         }
         yield Stage(gateway, fakes, kept.json["id"])

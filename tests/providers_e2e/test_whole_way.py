@@ -16,9 +16,20 @@ from tests.upstreams.tasks import TaskUpstream
 from tests.upstreams.upstream import Script, Task
 from tests.upstreams.vertex import FakeVertex
 
-EVERY = ("replicate", "runway", "luma", "google", "kling", "vidu")
-FINDABLE = ("replicate", "luma", "kling", "vidu")
-CANCELLABLE = ("replicate", "runway", "luma", "vidu")
+EVERY = (
+    "replicate",
+    "runway",
+    "luma",
+    "google",
+    "kling",
+    "dashscope",
+    "byteplus",
+    "vidu",
+    "minimax",
+    "pixverse",
+)
+FINDABLE = ("replicate", "luma", "kling", "byteplus", "vidu")
+CANCELLABLE = ("replicate", "runway", "luma", "dashscope", "byteplus", "vidu", "minimax")
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +92,26 @@ async def test_a_lost_answer_costs_one_clip(stage: Stage, provider: str) -> None
     assert _submits(fake, prompt) == len(_tasks(fake, prompt)) == 1
 
 
-@pytest.mark.parametrize("provider", ["runway", "google"])
+async def test_a_lost_answer_of_class_a_is_asked_for_again(stage: Stage) -> None:
+    """Where one trace is one task, the order is sent again until it is answered, and costs one clip."""
+    fake, prompt = stage.fakes["pixverse"], "lost at pixverse"
+    fake.faults.add("drop", on="submit", times=2)
+    fake.faults.add("http_500", on="upload")
+    before = await stage.gateway.money()
+    await _check_clip(stage.gateway, await stage.gateway.ended(stage.order("pixverse", prompt)))
+    assert _submits(fake, prompt) == 3 and len(_tasks(fake, prompt)) == 1
+    assert await stage.gateway.money() == (before[0] - PRICE_MICROS, before[1])
+
+
+async def test_a_file_at_the_end_becomes_a_clip(stage: Stage) -> None:
+    """MiniMax's first protocol ends in a file; where it can be read is asked for, and the clip is kept."""
+    job = await stage.gateway.ended(stage.order("minimax-v1", "a file"))
+    await _check_clip(stage.gateway, job)
+    assert job["cost"]["micro"] == 6 * PRICE_MICROS // 5
+    assert len(_tasks(stage.fakes["minimax"], "a file")) == 1
+
+
+@pytest.mark.parametrize("provider", ["runway", "google", "minimax"])
 async def test_a_lost_answer_of_class_d_is_not_sent_again(stage: Stage, provider: str) -> None:
     """Where nothing shows what became of an order, the job waits with its money held, and sends nothing."""
     fake, prompt = stage.fakes[provider], f"unknown at {provider}"
@@ -92,11 +122,24 @@ async def test_a_lost_answer_of_class_d_is_not_sent_again(stage: Stage, provider
     assert (await stage.gateway.money())[1] >= PRICE_MICROS
 
 
+async def test_a_lost_answer_is_found_by_words_and_never_by_a_picture(stage: Stage) -> None:
+    """DashScope shows the words of what it finished: an order of words is found, one with a picture waits."""
+    fake, words, picture = stage.fakes["dashscope"], "lost words", "lost picture"
+    fake.faults.add("drop", on="submit", times=2)
+    job = await stage.gateway.ended({"model": "e2e-dashscope-text", "prompt": words})
+    await _check_clip(stage.gateway, job)
+    submitted = await stage.gateway.submit(stage.order("dashscope", picture))
+    waiting = await stage.gateway.wait(submitted.json["id"], seconds=1)
+    assert waiting["status"] == "processing"
+    assert _submits(fake, words) == _submits(fake, picture) == 1
+
+
 @pytest.mark.parametrize("provider", CANCELLABLE)
 async def test_a_running_task_is_cancelled(stage: Stage, provider: str) -> None:
     """A cancel reaches the vendor; the job is cancelled and costs nothing on either side."""
     fake, prompt = stage.fakes[provider], f"cancel at {provider}"
-    fake.script = Script(render_seconds=60)
+    # In the vendor's queue, since some stop nothing that has begun.
+    fake.script = Script(queue_seconds=60)
     before = await stage.gateway.money()
     submitted = await stage.gateway.submit(stage.order(provider, prompt))
     await _until_asked(stage, provider, prompt)
@@ -149,8 +192,8 @@ async def test_a_forged_callback_is_nothing(stage: Stage) -> None:
 
 async def test_an_unsigned_callback_about_nothing_of_ours_is_nothing(stage: Stage) -> None:
     """Where nothing is signed, a task that the vendor does not know is no reason for anything."""
-    unsigned = {"luma": b'{"id": "stranger"}', "kling": b'{"task_id": "stranger"}', "vidu": b'{"id": "stranger"}'}
-    for provider, forged in unsigned.items():
+    named = dict.fromkeys(("luma", "vidu", "byteplus"), b'{"id": "stranger"}')
+    for provider, forged in (named | {"kling": b'{"task_id": "stranger"}'}).items():
         await stage.gateway.ended(stage.order(provider, f"stranger at {provider}"))
         assert await _call_back(stage, provider, forged, {}) == 404
 
