@@ -261,8 +261,8 @@ class Mover:
         micros = self.dice.randint(1, 900)
         match self.dice.randrange(4):
             case 0:
-                await store.grant(connection, account.id, "live", micros, "of the campaign")
-                self.told.add(account.id, micros, 0)
+                await store.grant(connection, account.id, "live", 20 * micros, "of the campaign")
+                self.told.add(account.id, 20 * micros, 0)
             case 1:
                 await self._try_to_refund(connection, account, micros)
             case 2:
