@@ -55,8 +55,6 @@ async def stage(module_database: Dsn) -> AsyncIterator[Stage]:
         luma = await stack.enter_async_context(FakeLuma())
         vertex = await stack.enter_async_context(FakeVertex())
         kling = await stack.enter_async_context(FakeKling())
-        dashscope = await stack.enter_async_context(FakeDashScope())
-        byteplus = await stack.enter_async_context(FakeBytePlus())
         minimax = await stack.enter_async_context(FakeMiniMax())
         pixverse = await stack.enter_async_context(FakePixVerse())
         dashscope = await stack.enter_async_context(FakeDashScope())
@@ -81,10 +79,6 @@ async def stage(module_database: Dsn) -> AsyncIterator[Stage]:
                 KLING_ACCESS_KEY=kling.pair[0],
                 KLING_SECRET_KEY=kling.pair[1],
                 KLING_URL=kling.base_url,
-                DASHSCOPE_API_KEY=dashscope.key,
-                DASHSCOPE_URL=dashscope.base_url,
-                ARK_API_KEY=byteplus.key,
-                BYTEPLUS_URL=byteplus.base_url,
                 MINIMAX_API_KEY=minimax.key,
                 MINIMAX_URL=minimax.base_url,
                 PIXVERSE_API_KEY=pixverse.key,
@@ -108,8 +102,6 @@ async def stage(module_database: Dsn) -> AsyncIterator[Stage]:
             "luma": luma,
             "google": vertex,
             "kling": kling,
-            "dashscope": dashscope,
-            "byteplus": byteplus,
             "minimax": minimax,
             "pixverse": pixverse,
             "dashscope": dashscope,
