@@ -19,8 +19,9 @@ from fairstack_server.pricing import dropped_words
 from fairstack_server.providers.base import InputFile
 from fairstack_server.providers.content_parts import content_parts
 from fairstack_server.providers.dashscope import media_list
+from fairstack_server.providers.xai import wrap_references
 from tests.catalog.test_bodies import REFERENCE, body_of, routes_to
-from tests.upstreams import byteplus, dashscope, kling, luma, replicate, runway, vertex, vidu
+from tests.upstreams import byteplus, dashscope, kling, luma, replicate, runway, vertex, vidu, xai
 from tests.upstreams.fields import complaint
 
 Complain = Callable[[Route, Mapping[str, Any]], str | None]
@@ -49,23 +50,36 @@ def _of_dashscope(_: Route, body: Mapping[str, Any]) -> str | None:
     return dashscope.complaint_of({**body, "input": inputs})
 
 
+def _of_minimax(route: Route, body: Mapping[str, Any]) -> str | None:
+    if route.endpoint.startswith("/v2/"):
+        return minimax.complaint_of_v2({**body, "content": content_parts(body["content"])})
+    return minimax.complaint_of_v1(body)
+
+
 COMPLAINTS: Mapping[str, Complain] = {
     "byteplus": lambda _, body: byteplus.complaint_of({**body, "content": content_parts(body["content"])}),
     "dashscope": _of_dashscope,
     "google": lambda _, body: complaint(body, vertex.BODY),
     "kling": lambda route, body: complaint(body, kling.TAKEN[route.endpoint.rpartition("/")[2]]),
     "luma": _of_luma,
+    "minimax": _of_minimax,
+    "pixverse": lambda route, body: pixverse.complaint_of(route.endpoint.split("/")[-2], body),
     "replicate": _of_replicate,
     "runway": lambda route, body: complaint(
         {name: value for name, value in body.items() if name != "model"},
         runway.TAKEN[route.endpoint.rpartition("/")[2], str(body["model"])],
     ),
     "vidu": lambda route, body: vidu.complaint_of(route.endpoint.rpartition("/")[2], dict(body)),
+    "xai": lambda route, body: xai.complaint_of(
+        route.endpoint.rpartition("/")[2], wrap_references(dict(body))
+    ),
 }
 
 
 def place(provider: str) -> Callable[[InputFile], Any]:
     """How a file stands in a body to this provider."""
+    if provider == "pixverse":
+        return lambda _: 7001
     return _inline if provider == "google" else lambda file: file.url
 
 

@@ -25,6 +25,7 @@ from tests.upstreams.runway import FakeRunway
 from tests.upstreams.tasks import TaskUpstream
 from tests.upstreams.vertex import FakeVertex
 from tests.upstreams.vidu import FakeVidu
+from tests.upstreams.xai import FakeXAI
 
 MODELS = Path(__file__).parent / "models"
 PUBLIC = "https://gate.example"
@@ -60,6 +61,7 @@ async def stage(module_database: Dsn) -> AsyncIterator[Stage]:
         dashscope = await stack.enter_async_context(FakeDashScope())
         byteplus = await stack.enter_async_context(FakeBytePlus())
         vidu = await stack.enter_async_context(FakeVidu())
+        xai = await stack.enter_async_context(FakeXAI())
         gateway = await stack.enter_async_context(
             running_gateway(
                 module_database,
@@ -89,6 +91,8 @@ async def stage(module_database: Dsn) -> AsyncIterator[Stage]:
                 BYTEPLUS_URL=byteplus.base_url,
                 VIDU_API_KEY=vidu.key,
                 VIDU_URL=vidu.base_url,
+                XAI_API_KEY=xai.key,
+                XAI_URL=xai.base_url,
             )
         )
         await gateway.grant(100_000_000)
@@ -107,6 +111,7 @@ async def stage(module_database: Dsn) -> AsyncIterator[Stage]:
             "dashscope": dashscope,
             "byteplus": byteplus,
             "vidu": vidu,
+            "xai": xai,
         }
         yield Stage(gateway, fakes, kept.json["id"])
     shutil.rmtree(home)

@@ -27,6 +27,7 @@ EVERY = (
     "vidu",
     "minimax",
     "pixverse",
+    "xai",
 )
 FINDABLE = ("replicate", "luma", "kling", "byteplus", "vidu")
 CANCELLABLE = ("replicate", "runway", "luma", "dashscope", "byteplus", "vidu", "minimax")
@@ -111,7 +112,7 @@ async def test_a_file_at_the_end_becomes_a_clip(stage: Stage) -> None:
     assert len(_tasks(stage.fakes["minimax"], "a file")) == 1
 
 
-@pytest.mark.parametrize("provider", ["runway", "google", "minimax"])
+@pytest.mark.parametrize("provider", ["runway", "google", "minimax", "xai"])
 async def test_a_lost_answer_of_class_d_is_not_sent_again(stage: Stage, provider: str) -> None:
     """Where nothing shows what became of an order, the job waits with its money held, and sends nothing."""
     fake, prompt = stage.fakes[provider], f"unknown at {provider}"
