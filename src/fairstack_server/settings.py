@@ -57,7 +57,7 @@ class Settings:
     webhook_timeout_seconds: float = _setting(15.0, "Total time of one webhook attempt.")
     image_timeout_seconds: float = _setting(10.0, "Total time to fetch an image of a request.")
     image_max_bytes: int = _setting(20 * 1024 * 1024, "Largest image that is taken.")
-    input_timeout_seconds: float = _setting(60.0, "Total time to fetch a clip or a sound of a request.")
+    input_timeout_seconds: float = _setting(45.0, "Total time to fetch a clip or a sound of a request.")
     input_max_bytes: int = _setting(200 * 1024 * 1024, "Largest clip or sound of a request that is taken.")
     input_max_seconds: float = _setting(600.0, "Longest clip or sound of a request that is taken.")
     result_max_bytes: int = _setting(2 * 1024**3, "Largest clip that is taken from a provider.")

@@ -13,7 +13,7 @@ from fairstack_server.webhooks.endpoints import Endpoint, SigningSecret
 
 
 class FileView(Struct, kw_only=True):
-    """An uploaded file: our own clean copy of it."""
+    """An uploaded file: our own copy of it, of a picture a clean one; a sound has no width and height."""
 
     id: str
     content_type: str

@@ -25,7 +25,7 @@ class RecordingLimits:
     """What is taken of a request's clips and sounds."""
 
     max_bytes: int = 200 * 1024 * 1024
-    timeout_seconds: float = 60.0
+    timeout_seconds: float = 45.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""/v1/files: pictures to make clips of"""
+"""/v1/files: pictures, clips and sounds to make clips of"""
 
 from __future__ import annotations
 
@@ -17,12 +17,25 @@ from fairstack_server.errors import BadRequest
 _FILE_ID = Param("file_id", "path", "The file's id, as `file_…`.")
 
 UPLOAD = Doc(
-    summary="Upload a picture: as the raw body, or as the field `file` of a form",
+    summary="Upload a picture, a clip or a sound: as the raw body, or as the field `file` of a form",
     tag="Files",
     scope="generate",
     body=bytes,
-    body_media_types=("image/png", "image/jpeg", "image/webp", "multipart/form-data"),
-    answers={201: Answer("The file; use its id as `image`.", FileView)},
+    body_media_types=(
+        "image/png",
+        "image/jpeg",
+        "image/webp",
+        "video/mp4",
+        "video/quicktime",
+        "audio/wav",
+        "audio/mpeg",
+        "audio/mp4",
+        "audio/aac",
+        "audio/flac",
+        "audio/ogg",
+        "multipart/form-data",
+    ),
+    answers={201: Answer("The file; use its id as `image`, `video` or `audio_url`.", FileView)},
     errors=("validation_error", "payload_too_large", "unsupported_media_type"),
 )
 GET_FILE = Doc(
@@ -65,7 +78,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
 
 
 async def _content(request: HttpRequest) -> tuple[bytes, str]:
-    """The picture's bytes and the type that it was sent as."""
+    """The file's bytes and the type that it was sent as."""
     declared = request.headers.get("content-type", "application/octet-stream")
     if not declared.lower().startswith("multipart/form-data"):
         return await request.body(), declared
