@@ -21,7 +21,19 @@ from fairstack_server.providers.content_parts import content_parts
 from fairstack_server.providers.dashscope import media_list
 from fairstack_server.providers.xai import wrap_references
 from tests.catalog.test_bodies import REFERENCE, body_of, routes_to
-from tests.upstreams import byteplus, dashscope, kling, luma, replicate, runway, vertex, vidu, xai
+from tests.upstreams import (
+    byteplus,
+    dashscope,
+    kling,
+    luma,
+    minimax,
+    pixverse,
+    replicate,
+    runway,
+    vertex,
+    vidu,
+    xai,
+)
 from tests.upstreams.fields import complaint
 
 Complain = Callable[[Route, Mapping[str, Any]], str | None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -157,15 +158,8 @@ class FakeMiniMax(TaskUpstream):
         body = await self.order(request)
         if isinstance(body, web.Response):
             return body
-        fields = TAKEN.get(str(body.get("model")))
-        if fields is None:
-            return self.error(400, f"invalid params, no model {body.get('model')!r}")
-        if (wrong := complaint(body, fields)) is not None:
+        if (wrong := complaint_of_v1(body)) is not None:
             return self.error(400, f"invalid params, {wrong}")
-        if (body.get("duration"), body.get("resolution")) == (10, "1080P"):
-            return self.error(400, "invalid params, 1080P lasts 6 seconds")
-        if "prompt" not in body and "first_frame_image" not in body and "subject_reference" not in body:
-            return self.error(400, "invalid params, prompt is required")
         return _v1({"task_id": self._taken(body, "v1").id})
 
     async def _read_v1(self, request: web.Request) -> web.Response:
@@ -198,7 +192,7 @@ class FakeMiniMax(TaskUpstream):
         body = await self.order(request)
         if isinstance(body, web.Response):
             return body
-        if (wrong := complaint(body, TAKEN_V2) or _wrong_content(body)) is not None:
+        if (wrong := complaint_of_v2(body)) is not None:
             return self.error(400, f"invalid params, {wrong}")
         return web.json_response({"task_id": self._taken(body, "v2").id})
 
@@ -253,7 +247,25 @@ def _v1(told: dict[str, Any], code: int = 0, message: str = "success") -> web.Re
     return web.json_response(told | {"base_resp": {"status_code": code, "status_msg": message}})
 
 
-def _wrong_content(body: dict[str, Any]) -> str | None:
+def complaint_of_v1(body: Mapping[str, Any]) -> str | None:
+    """What is wrong with an order of v1; None when nothing is."""
+    fields = TAKEN.get(str(body.get("model")))
+    if fields is None:
+        return f"no model {body.get('model')!r}"
+    if (wrong := complaint(body, fields)) is not None:
+        return wrong
+    if (body.get("duration"), body.get("resolution")) == (10, "1080P"):
+        return "1080P lasts 6 seconds"
+    given = {"prompt", "first_frame_image", "last_frame_image", "subject_reference"} & body.keys()
+    return None if given else "prompt is required"
+
+
+def complaint_of_v2(body: Mapping[str, Any]) -> str | None:
+    """What is wrong with an order of v2; None when nothing is."""
+    return complaint(body, TAKEN_V2) or _wrong_content(body)
+
+
+def _wrong_content(body: Mapping[str, Any]) -> str | None:
     """What is wrong with the items together, or with the ratio that they call for."""
     items = body["content"]
     if any(item["type"] not in item for item in items):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -103,8 +104,7 @@ class FakePixVerse(TaskUpstream):
         for earlier in self.log.tasks.values():
             if earlier.endpoint == trace:
                 return _told({"video_id": int(earlier.id)})
-        wrong = complaint(body, TAKEN[request.match_info["kind"]]) or _wrong_length(body)
-        if wrong is not None:
+        if (wrong := complaint_of(request.match_info["kind"], body)) is not None:
             return self.error(400, wrong)
         ids = {body[name] for name in ("img_id", "first_frame_img", "last_frame_img") if name in body}
         if not ids <= self.pictures.keys():
@@ -148,7 +148,12 @@ def _told(told: dict[str, Any]) -> web.Response:
     return web.json_response({"ErrCode": 0, "ErrMsg": "Success", "Resp": told})
 
 
-def _wrong_length(body: dict[str, Any]) -> str | None:
+def complaint_of(kind: str, body: Mapping[str, Any]) -> str | None:
+    """What is wrong with an order of this kind; None when nothing is."""
+    return complaint(body, TAKEN[kind]) or _wrong_length(body)
+
+
+def _wrong_length(body: Mapping[str, Any]) -> str | None:
     if body["model"] in SHORT_MODELS and body["duration"] not in (5, 8):
         return "duration is 5 or 8"
     if body["model"] in SHORT_MODELS and (body["quality"], body["duration"]) == ("1080p", 8):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from urllib.parse import quote
 
 from fairstack_server.clock import Clock, timestamp
@@ -24,6 +23,7 @@ from fairstack_server.providers.base import (
     Succeeded,
 )
 from fairstack_server.providers.body import build_body
+from fairstack_server.providers.content_parts import content_parts
 from fairstack_server.providers.file_urls import file_urls
 from fairstack_server.providers.http import Answer, ProviderHttp, Sessions
 from fairstack_server.providers.key_checks import DOING, failed_check, refused_key, working_key
@@ -55,15 +55,6 @@ _MODERATION = frozenset({1026, 1027})
 _OUR_KEY = frozenset({1004, 2038, 2049})
 _MODERATION_WORDS = ("sensitive", "moderation", "content policy")
 _CODE_AT_END = re.compile(r"\((\d+)\)\s*$")
-
-#: Role of an item in the list `content` of v2 -> its type.
-_TYPES: Mapping[str, str] = {
-    "first_frame": "image_url",
-    "last_frame": "image_url",
-    "reference_image": "image_url",
-    "reference_video": "video_url",
-    "reference_audio": "audio_url",
-}
 
 
 class MiniMax:
@@ -217,22 +208,8 @@ async def _body(order: Order) -> JSONObject:
     urls = await file_urls(order)
     body = build_body(order, lambda file: urls[file.path])
     if order.endpoint.startswith(_V2):
-        body["content"] = _content(object_in(body, "content"), order.endpoint)
+        body["content"] = content_parts(object_in(body, "content"))
     return body
-
-
-def _content(by_role: JSONObject, endpoint: str) -> list[JSON]:
-    """The typed list of v2: the text, then an item for each URL in its role."""
-    items: list[JSON] = [{"type": "text", "text": by_role.get("text")}]
-    for role, urls in by_role.items():
-        if role == "text":
-            continue
-        if role not in _TYPES:
-            message = f"The route {endpoint!r}: MiniMax has no role {role!r}; it has {', '.join(_TYPES)}"
-            raise ProviderError(message, sent=False, permanent=True)
-        kind, several = _TYPES[role], urls if isinstance(urls, list) else [urls]
-        items.extend({"type": kind, kind: {"url": url}, "role": role} for url in several)
-    return items
 
 
 def _is_v2(ref: Ref) -> bool:
