@@ -120,6 +120,8 @@ class FakeBytePlus(TaskUpstream):
         body = await self.order(request)
         if isinstance(body, web.Response):
             return body
+        # BytePlus's own client sends what it has no value for as null.
+        body = {name: value for name, value in body.items() if value is not None}
         if self.overdue:
             error = {"code": "AccountOverdueError", "message": "The account has an overdue balance."}
             return web.json_response({"error": {**error, "param": "", "type": "Forbidden"}}, status=403)

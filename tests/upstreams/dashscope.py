@@ -46,7 +46,13 @@ def _model(inputs: Fields, *parameters: Fields) -> Fields:
     }
     for more in parameters:
         settings = {**settings, **more}
-    told = {"negative_prompt": Field(pattern=r"(?s).{0,500}"), **inputs}
+    # The last two come from Alibaba's own client, whatever is ordered.
+    told: Fields = {
+        **inputs,
+        "negative_prompt": Field(pattern=r"(?s).{0,500}"),
+        "extend_prompt": Field("switch"),
+        "function": Field(choices=("video-synthesis",)),
+    }
     return {
         "model": Field(required=True),
         "input": Field("object", required=True, fields=told),

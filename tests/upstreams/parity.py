@@ -1,8 +1,8 @@
 """Compares our requests with those of the vendors' own clients: `python -m tests.upstreams.parity`.
 
-The clients are no dependency of this project: install them beside it (fal-client, google-genai, lumaai,
-openai, replicate, runwayml). Prints the table of docs/reference/providers.md, and fails when a difference is
-not explained.
+The clients are no dependency of this project: install them beside it (byteplus-python-sdk-v2, dashscope,
+fal-client, google-genai, lumaai, openai, replicate, runwayml). Prints the table of docs/reference/providers.md,
+and fails when a difference is not explained.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -35,6 +35,8 @@ from fairstack_server.providers.base import (
 from fairstack_server.providers.http import provider_sessions
 from fairstack_server.providers.registry import build_providers
 from fairstack_server.settings import Settings
+from tests.upstreams.byteplus import FakeBytePlus
+from tests.upstreams.dashscope import SYNTHESIS, FakeDashScope
 from tests.upstreams.fal import FakeFal
 from tests.upstreams.luma import FakeLuma
 from tests.upstreams.openai_videos import FakeOpenAIVideos
@@ -65,6 +67,8 @@ class Client:
     """Make the order with the imported package, look at the task, and what else it can."""
     explained: Mapping[str, str] = field(default_factory=dict)
     """Query fields and headers (by beginning) that differ, and why."""
+    only_theirs: Mapping[str, str] = field(default_factory=dict)
+    """Fields of the body, with dots, that only the client adds, and why; `null` stands for empty ones."""
 
 
 def _fal(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
@@ -159,6 +163,55 @@ def _google(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
     client.models.list(config=types.ListModelsConfig(query_base=False, page_size=1))
 
 
+def _dashscope(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
+    package.base_http_api_url = f"{fake.base_url}/api/v1"
+    videos = package.VideoSynthesis
+    made = videos.async_call(
+        "wan2.6-t2v",
+        "slow zoom",
+        negative_prompt="rain",
+        size="1280*720",
+        duration=5,
+        seed=7,
+        watermark=False,
+        api_key=fake.key,
+    )
+    videos.fetch(made, api_key=fake.key)
+    videos.cancel(made, api_key=fake.key)
+    videos.list(model_name="wan2.6-t2v", status="SUCCEEDED", page_size=50, api_key=fake.key)
+
+
+def _dashscope_media(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
+    package.base_http_api_url = f"{fake.base_url}/api/v1"
+    media = [{"type": "first_frame", "url": IMAGE.url}, {"type": "last_frame", "url": IMAGE.url}]
+    made = package.VideoSynthesis.async_call(
+        "wan2.7-i2v", "slow zoom", media=media, resolution="720P", duration=5, seed=7, api_key=fake.key
+    )
+    package.VideoSynthesis.fetch(made, api_key=fake.key)
+    package.VideoSynthesis.list(page_size=1, api_key=fake.key)
+
+
+def _byteplus(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
+    base = f"{fake.base_url}/api/v3"
+    tasks = package.Ark(api_key=fake.key, base_url=base, max_retries=0).content_generation.tasks
+    frame = {"type": "image_url", "image_url": {"url": IMAGE.url}, "role": "first_frame"}
+    made = tasks.create(
+        model="seedance-1-5-pro-251215",
+        content=[{"type": "text", "text": "slow zoom"}, frame, {**frame, "role": "last_frame"}],
+        safety_identifier="n",
+        callback_url=CALLBACK,
+        generate_audio=True,
+        watermark=False,
+        seed=7,
+        resolution="720p",
+        ratio="16:9",
+        duration=5,
+    )
+    tasks.get(task_id=made.id)
+    tasks.delete(made.id)
+    tasks.list(page_num=1, page_size=500, model="seedance-1-5-pro-251215")
+
+
 def _order(endpoint: str, field_map: Mapping[str, str], **more: Any) -> Order:
     told: dict[str, Any] = {"nonce": "n", "model": "m", "prompt": "slow zoom", "duration_seconds": 5.0}
     shape = {"aspect_ratio": "16:9", "resolution": "720p", "width": 1280, "height": 720, "seed": 7}
@@ -167,7 +220,90 @@ def _order(endpoint: str, field_map: Mapping[str, str], **more: Any) -> Order:
 
 STAINLESS = {"x-stainless-": "the client tells its versions"}
 NO_BODY = {"content-type": "the client names a type of the body that its DELETE does not have"}
+DASHSCOPE_OWN = {
+    "x-dashscope-sdk-": "the client tells its version and its session",
+    "content-type": "the client names the charset that all JSON has",
+}
+OLD_WORDS = {
+    "input.extend_prompt": "an old name of parameters.prompt_extend, deprecated by the client itself",
+    "input.function": "the client names there what the path names",
+}
+#: Package -> the module that it brings, where that has another name.
+MODULES = {"google-genai": "google.genai", "byteplus-python-sdk-v2": "byteplussdkarkruntime"}
 CLIENTS = (
+    Client(
+        "byteplus",
+        "byteplus-python-sdk-v2",
+        FakeBytePlus,
+        {"ARK_API_KEY": "$key", "BYTEPLUS_URL": "$base"},
+        _order(
+            "/api/v3/contents/generations/tasks",
+            {
+                "prompt": "content.text",
+                "image": "content.first_frame",
+                "end_image": "content.last_frame",
+                "duration": "duration",
+                "aspect_ratio": "ratio",
+                "resolution": "resolution",
+                "audio": "generate_audio",
+                "seed": "seed",
+            },
+            image=IMAGE,
+            end_image=IMAGE,
+            audio=True,
+            formats={"duration": "integer"},
+            fixed={"model": "seedance-1-5-pro-251215", "watermark": False},
+        ),
+        _byteplus,
+        {"x-client-request-id": "the client numbers its calls, for its vendor's log"} | NO_BODY,
+        only_theirs={"null": "the client sends every parameter that it knows, most of them empty"},
+    ),
+    Client(
+        "dashscope",
+        "dashscope",
+        FakeDashScope,
+        {"DASHSCOPE_API_KEY": "$key", "DASHSCOPE_URL": "$base"},
+        _order(
+            SYNTHESIS,
+            {
+                "prompt": "input.prompt",
+                "negative_prompt": "input.negative_prompt",
+                "duration": "parameters.duration",
+                "size": "parameters.size",
+                "seed": "parameters.seed",
+            },
+            negative_prompt="rain",
+            formats={"duration": "integer", "size": "pixels_star"},
+            fixed={"model": "wan2.6-t2v", "parameters.watermark": False},
+        ),
+        _dashscope,
+        DASHSCOPE_OWN,
+        only_theirs=OLD_WORDS,
+    ),
+    Client(
+        "dashscope",
+        "dashscope",
+        FakeDashScope,
+        {"DASHSCOPE_API_KEY": "$key", "DASHSCOPE_URL": "$base"},
+        _order(
+            SYNTHESIS,
+            {
+                "prompt": "input.prompt",
+                "image": "input.media.first_frame",
+                "end_image": "input.media.last_frame",
+                "duration": "parameters.duration",
+                "resolution": "parameters.resolution",
+                "seed": "parameters.seed",
+            },
+            image=IMAGE,
+            end_image=IMAGE,
+            formats={"duration": "integer", "resolution": "upper"},
+            fixed={"model": "wan2.7-i2v"},
+        ),
+        _dashscope_media,
+        DASHSCOPE_OWN,
+        only_theirs=OLD_WORDS,
+    ),
     Client(
         "fal",
         "fal-client",
@@ -327,6 +463,24 @@ def _named(call: Seen, task_id: str) -> Seen:
     return replace(call, path=call.path.replace(task_id, "<task>"), body=body)
 
 
+def _without(call: Seen, fields: Iterable[str]) -> tuple[Seen, list[str]]:
+    """The call without these fields of its body, and those that it had."""
+    body = json.loads(json.dumps(call.body))
+    added = []
+    if "null" in fields and isinstance(body, dict) and None in body.values():
+        body = {name: value for name, value in body.items() if value is not None}
+        added.append("null")
+    for place in fields:
+        *parents, name = place.split(".")
+        holder = body
+        for parent in parents:
+            holder = holder.get(parent) if isinstance(holder, dict) else None
+        if isinstance(holder, dict) and name in holder:
+            del holder[name]
+            added.append(place)
+    return replace(call, body=body), added
+
+
 def differences(ours: Seen, theirs: Seen) -> Iterator[tuple[str, str]]:
     """What differs between two requests of the same kind: name, and both values."""
     for name in ("method", "path", "body"):
@@ -344,13 +498,12 @@ async def compare(client: Client, folder: Path) -> tuple[str, list[str]]:
     """The row of the table, and every difference that nothing explains."""
     seen: list[dict[str, Seen]] = []
     (folder / "image.png").write_bytes(b"\x89PNG not really")
-    package = importlib.import_module(
-        client.package.replace("google-genai", "google.genai").replace("-", "_")
-    )
+    package = importlib.import_module(MODULES.get(client.package, client.package.replace("-", "_")))
     kept = {"image": (folder / "image.png").read_bytes()}
     for who in ("ours", "theirs"):
         async with client.fake() as fake:
-            fake.script = Script(render_seconds=60)
+            # In the queue, since some vendors stop nothing that has begun.
+            fake.script = Script(queue_seconds=60)
             if who == "ours":
                 await _ours(client, fake, folder)
             else:
@@ -362,7 +515,9 @@ async def compare(client: Client, folder: Path) -> tuple[str, list[str]]:
         f"{client.provider}: only one of us makes the call {name}" for name in set(seen[1]) - set(seen[0])
     ]
     for operation in both:
-        for name, values in differences(seen[0][operation], seen[1][operation]):
+        theirs, added = _without(seen[1][operation], client.only_theirs)
+        reasons |= {name: client.only_theirs[name] for name in added}
+        for name, values in differences(seen[0][operation], theirs):
             known = [beginning for beginning in client.explained if name.startswith(beginning)]
             if known:
                 reasons[known[0]] = client.explained[known[0]]
