@@ -10,6 +10,7 @@ import pytest
 from fairstack_server.clock import SystemClock
 from fairstack_server.providers.base import (
     Failed,
+    Fault,
     InputFile,
     Order,
     ProviderError,
@@ -117,6 +118,7 @@ async def test_a_strangers_key_uploads_nothing(
     with pytest.raises(ProviderError, match="key is not accepted") as caught:
         await stranger.submit(order)
     assert (caught.value.sent, caught.value.permanent) == (False, True)
+    assert caught.value.fault is Fault.KEY
     assert fake_pixverse.pictures == {}
 
 

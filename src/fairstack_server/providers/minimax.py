@@ -12,6 +12,7 @@ from fairstack_server.providers.base import (
     ClipAt,
     ClipFacts,
     Failed,
+    Fault,
     KeyCheck,
     Order,
     Pending,
@@ -25,7 +26,7 @@ from fairstack_server.providers.base import (
 from fairstack_server.providers.body import build_body
 from fairstack_server.providers.content_parts import content_parts
 from fairstack_server.providers.file_urls import file_urls
-from fairstack_server.providers.http import Answer, ProviderHttp, Sessions
+from fairstack_server.providers.http import SUBMIT, Answer, ProviderHttp, Sessions
 from fairstack_server.providers.key_checks import DOING, failed_check, refused_key, working_key
 from fairstack_server.providers.verdicts import (
     CANCELLED,
@@ -53,6 +54,7 @@ _OK, _NO_CREDIT, _BAD_PARAMETERS = 0, 1008, 2013
 _NO_ROOM = frozenset({1002, 1039, 1041, 2045, 2056})
 _MODERATION = frozenset({1026, 1027})
 _OUR_KEY = frozenset({1004, 2038, 2049})
+_UNWELL = frozenset({1000, 1001, 1024, 1033})
 _MODERATION_WORDS = ("sensitive", "moderation", "content policy")
 _CODE_AT_END = re.compile(r"\((\d+)\)\s*$")
 
@@ -78,7 +80,7 @@ class MiniMax:
         if answer.ok and code in (None, _OK):
             task_id = told.get("task_id")
             if not isinstance(task_id, str) or not task_id:
-                raise self._http.malformed("a submit")
+                raise self._http.malformed(SUBMIT)
             now = timestamp(self._clock.now())
             return Submission({"id": task_id, "endpoint": order.endpoint, "submitted_at": now})
         if code in _NO_ROOM or (answer.status == 429 and answer.is_refusal):
@@ -86,7 +88,7 @@ class MiniMax:
         if code == _BAD_PARAMETERS or code in _MODERATION or (code is None and _is_complaint(answer)):
             moderated = code in _MODERATION or mentions(said, _MODERATION_WORDS)
             return MODERATED if moderated else refused(self._http, said)
-        raise self._broken(answer, "a submit")
+        raise self._broken(answer, SUBMIT)
 
     async def poll(self, ref: Ref) -> Pending | Succeeded | Failed:
         """Read the task, and in v1 also the file that it ended in."""
@@ -196,12 +198,16 @@ class MiniMax:
         code = _code(answer)
         said = f"{self.name}: {doing} was answered with code {code}"
         if code in _OUR_KEY:
-            return ProviderError(f"{said}: our key is not accepted", sent=False, permanent=True)
+            said += ": our key is not accepted"
+            return ProviderError(said, sent=False, permanent=True, fault=Fault.KEY)
         if code == _NO_CREDIT:
-            return ProviderError(f"{said}: our account there has no credit", sent=False, permanent=True)
+            said += ": our account there has no credit"
+            return ProviderError(said, sent=False, permanent=True, fault=Fault.CREDIT)
         if not answer.ok:
             return self._http.broken(answer, doing)
-        return self._http.malformed(doing) if code in (None, _OK) else ProviderError(said, sent=True)
+        if code in (None, _OK):
+            return self._http.malformed(doing)
+        return ProviderError(said, sent=True, fault=Fault.PROVIDER if code in _UNWELL else Fault.CALL)
 
 
 async def _body(order: Order) -> JSONObject:

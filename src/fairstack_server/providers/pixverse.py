@@ -13,6 +13,7 @@ from fairstack_server.providers.base import (
     ClipAt,
     ClipFacts,
     Failed,
+    Fault,
     InputFile,
     KeyCheck,
     Order,
@@ -26,7 +27,7 @@ from fairstack_server.providers.base import (
 )
 from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import files_of, read_file
-from fairstack_server.providers.http import Answer, Part, ProviderHttp, Sessions
+from fairstack_server.providers.http import SUBMIT, Answer, Part, ProviderHttp, Sessions
 from fairstack_server.providers.key_checks import DOING, failed_check, refused_key, working_key
 from fairstack_server.providers.verdicts import (
     FORGOTTEN,
@@ -59,6 +60,7 @@ _REFUSED = frozenset(
     | {500060, 500070, 500071}
 )
 _OUR_KEY = frozenset({400012, 500020})
+_UNWELL = frozenset({99999, 500100})
 _KEY_WORDS = ("api-key", "api key", "apikey")
 
 
@@ -78,18 +80,20 @@ class PixVerse:
             ids = await self._upload_all(order)
         except ProviderError as error:
             # Nothing is ordered yet: a picture that may have arrived costs nothing and may be sent again.
-            raise ProviderError(str(error), sent=False, permanent=error.permanent) from None
+            raise ProviderError(
+                str(error), sent=False, permanent=error.permanent, fault=error.fault
+            ) from None
         if not isinstance(ids, Mapping):
             return ids
         body = build_body(order, lambda file: ids[file.path])
         trace = str(uuid.uuid5(_TRACES, order.nonce))
         answer = await self._http.post_json(order.endpoint, body, headers={"Ai-trace-id": trace})
-        verdict = self._verdict(answer, "a submit")
+        verdict = self._verdict(answer, SUBMIT)
         if not isinstance(verdict, dict):
             return verdict
         video_id = verdict.get("video_id")
         if not _is_id(video_id):
-            raise self._http.malformed("a submit")
+            raise self._http.malformed(SUBMIT)
         return Submission({"id": str(video_id), "submitted_at": timestamp(self._clock.now())})
 
     async def poll(self, ref: Ref) -> Pending | Succeeded | Failed:
@@ -173,12 +177,16 @@ class PixVerse:
         code = _code(answer)
         said = f"{self.name}: {doing} was answered with code {code}"
         if code is not None and _is_about_key(code, (answer.json_object() or {}).get("ErrMsg")):
-            return ProviderError(f"{said}: our key is not accepted", sent=False, permanent=True)
+            said += ": our key is not accepted"
+            return ProviderError(said, sent=False, permanent=True, fault=Fault.KEY)
         if code == _NO_CREDIT:
-            return ProviderError(f"{said}: our account there has no credit", sent=False, permanent=True)
+            said += ": our account there has no credit"
+            return ProviderError(said, sent=False, permanent=True, fault=Fault.CREDIT)
         if not answer.ok:
             return self._http.broken(answer, doing)
-        return self._http.malformed(doing) if code in (None, _OK) else ProviderError(said, sent=True)
+        if code in (None, _OK):
+            return self._http.malformed(doing)
+        return ProviderError(said, sent=True, fault=Fault.PROVIDER if code in _UNWELL else Fault.CALL)
 
 
 def _new_trace() -> Mapping[str, str]:
