@@ -139,6 +139,26 @@ async def test_grants_and_accounts(gateway: Running) -> None:
     assert {each["name"]: each["configured"] for each in providers}["fal"] is False
 
 
+async def test_a_grant_too_high_is_taken_back(gateway: Running) -> None:
+    """An administrator takes back what is available, for a reason that the ledger keeps; never more."""
+    made = (await gateway.call("POST", "/v1/admin/accounts", {"name": "overpaid"})).json
+    path = "/v1/admin/accounts/overpaid/corrections"
+    await gateway.call("POST", "/v1/admin/accounts/overpaid/grants", {"micro": 250})
+    back = await gateway.call("POST", path, {"micro": 225, "memo": "25, not 250"})
+    assert (back.status, back.json["balance"]["micro"]) == (201, 25)
+    newest = (await get(gateway, "/v1/ledger", made["live_key"]))["items"][0]
+    assert (newest["kind"], newest["memo"]) == ("correction", "25, not 250")
+    assert newest["available_change_micro"] == -225
+    for wrong in (
+        {"micro": 26, "memo": "x"},
+        {"micro": 0, "memo": "x"},
+        {"micro": 1, "memo": " "},
+        {"micro": 1},
+    ):
+        assert (await gateway.call("POST", path, wrong)).status == 400, wrong
+    assert await gateway.money(key=made["live_key"]) == (25, 0)
+
+
 async def test_a_key_from_its_birth_to_its_end(gateway: Running) -> None:
     """A key is shown once, works at once, changes at once, and ends at once."""
     made = (await gateway.call("POST", "/v1/api-keys", {"name": "ci", "scopes": ["jobs:read"]})).json

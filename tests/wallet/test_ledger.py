@@ -52,6 +52,16 @@ class Books(RuleBasedStateMachine):
         else:
             self.write(ledger.grant(micros))
 
+    @rule(micros=MICROS)
+    def correct(self, micros: int) -> None:
+        before = self.wallet
+        if not 0 < micros <= before.available_micros:
+            with pytest.raises(AmountRefused):
+                self.write(ledger.correct(before, micros))
+            return
+        self.write(ledger.correct(before, micros))
+        assert self.wallet == Wallet(before.available_micros - micros, before.held_micros)
+
     @rule(target=holds, micros=MICROS)
     def hold(self, micros: int) -> Any:
         before = self.wallet

@@ -13,7 +13,7 @@ from fairstack_server.db.connections import Connection, Pool
 from fairstack_server.errors import NotFound
 from fairstack_server.ids import new_id
 from fairstack_server.money import MAX_MICROS
-from fairstack_server.wallet import ledger, store
+from fairstack_server.wallet import history, ledger, store
 from fairstack_server.wallet.ledger import (
     AlreadySettled,
     AmountRefused,
@@ -27,6 +27,7 @@ from fairstack_server.wallet.ledger import (
     Transaction,
     Wallet,
 )
+from fairstack_server.wallet.verify import verify
 
 from .conftest import Undone
 from .makers import live_balance, make_account, place, spent, store_job
@@ -240,6 +241,32 @@ async def test_a_grant_out_of_bounds_is_refused(conn: Connection, micros: int) -
     account = await make_account(conn)
     with pytest.raises(AmountRefused):
         await store.grant(conn, account.id, "live", micros, "")
+
+
+async def test_a_grant_too_high_is_taken_back_and_holds_are_not(conn: Connection) -> None:
+    """A correction takes what is available, with its reason in the ledger, and nothing that a job holds."""
+    account = await make_account(conn, micros=100)
+    await place(conn, account.request(30))
+    with pytest.raises(AmountRefused, match=r"above the \$0\.00007 that are available"):
+        await store.correct(conn, account.id, "live", 71, "granted twice")
+    assert await store.balance(conn, account.id, "live") == Wallet(70, 30)
+    await store.correct(conn, account.id, "live", 70, "granted twice")
+    assert await store.balance(conn, account.id, "live") == Wallet(0, 30)
+    page = await history.entries(conn, account.id, "live", limit=1)
+    (item,) = page.items
+    assert (item.kind, item.memo, item.available_change_micros) == ("correction", "granted twice", -70)
+    assert await verify(conn) == []
+
+
+@pytest.mark.parametrize(("micros", "memo"), [(0, "why"), (-1, "why"), (1, ""), (1, " \n")])
+async def test_a_correction_of_nothing_or_without_a_reason_is_refused(
+    conn: Connection, micros: int, memo: str
+) -> None:
+    """Money is taken back only as a positive amount, and only for a reason that somebody wrote down."""
+    account = await make_account(conn, micros=100)
+    with pytest.raises(AmountRefused):
+        await store.correct(conn, account.id, "live", micros, memo)
+    assert await store.balance(conn, account.id, "live") == Wallet(100, 0)
 
 
 async def test_the_largest_amount_goes_through_and_one_more_does_not(conn: Connection) -> None:

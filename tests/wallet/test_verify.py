@@ -82,6 +82,7 @@ async def _books_with_every_kind_of_job(conn: Connection) -> dict[str, str]:
     await store.release(conn, freed.job_id)
     await end_job(conn, freed.job_id, "failed")
     await store.record_loss(conn, freed.job_id, 40)
+    await store.correct(conn, account.id, "live", 5, "granted by mistake")
     await store.ensure_test_wallet(conn, account.id)
     await conn.execute("set constraints all immediate")
     rows = await conn.fetch("select kind, id from ledger_transactions where job_id = $1", charged.job_id)
@@ -96,7 +97,7 @@ async def _books_with_every_kind_of_job(conn: Connection) -> dict[str, str]:
 
 
 async def test_sound_books_have_no_findings(conn: Connection) -> None:
-    """Grants, holds, charges, refunds, releases and losses through the store break no rule."""
+    """Grants, corrections, holds, charges, refunds, releases and losses through the store break no rule."""
     before = set(await verify(conn))
     await _books_with_every_kind_of_job(conn)
     assert set(await verify(conn)) - before == set()

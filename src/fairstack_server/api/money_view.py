@@ -156,8 +156,15 @@ class GrantRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     memo: str = ""
 
 
+class CorrectionRequest(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Money to take back out of a wallet, and why."""
+
+    micro: int
+    memo: str
+
+
 class GrantView(Struct):
-    """The booking of a grant and the balance after it."""
+    """The booking of a grant or a correction, and the balance after it."""
 
     id: str
     balance: Cost

@@ -24,7 +24,7 @@ Book = Literal[
     "operator_loss",
     "external",
 ]
-Kind = Literal["grant", "hold", "capture", "release", "refund", "loss"]
+Kind = Literal["grant", "correction", "hold", "capture", "release", "refund", "loss"]
 CapScope = Literal["account", "key"]
 
 #: What a wallet of test money holds at the start and after a refill: $100.00.
@@ -191,6 +191,21 @@ def grant(micros: int) -> Transaction:
     if check_amount(micros, "grant") == 0:
         raise AmountRefused("A grant of $0.00 moves nothing; grant more than that.")
     return _transaction("grant", micros, {"external": -micros, "wallet_available": micros})
+
+
+def correct(wallet: Wallet, micros: int) -> Transaction:
+    """Take back out what was put in by mistake, as far as it is still available; holds stay covered.
+
+    Raises AmountRefused for nothing, and for more than is available.
+    """
+    if check_amount(micros, "correction") == 0:
+        raise AmountRefused("A correction of $0.00 moves nothing; take back more than that.")
+    if micros > wallet.available_micros:
+        raise AmountRefused(
+            f"A correction of {display(micros)} is above the {display(wallet.available_micros)} that are"
+            f" available; {display(wallet.held_micros)} are held by unfinished jobs and stay theirs."
+        )
+    return _transaction("correction", micros, {"wallet_available": -micros, "external": micros})
 
 
 def refund(charge_micros: int, refunded_micros: int, micros: int) -> Transaction:

@@ -20,6 +20,7 @@ from fairstack_server.money import MAX_MICROS
 from fairstack_server.wallet import ledger
 from fairstack_server.wallet.ledger import (
     AlreadySettled,
+    AmountRefused,
     CapReached,
     Held,
     HoldOutcome,
@@ -151,6 +152,20 @@ async def grant(conn: Connection, account_id: str, mode: Mode, micros: int, memo
     wallet = await _lock_wallet(conn, account_id, mode)
     transaction = ledger.grant(micros)
     wallet.after(transaction)  # refuses an amount that the wallet could not keep
+    transaction_id = new_id("led")
+    await _append(conn, account_id, mode, transaction, memo=memo, transaction_id=transaction_id)
+    return transaction_id
+
+
+async def correct(conn: Connection, account_id: str, mode: Mode, micros: int, memo: str) -> str:
+    """Take back what was granted by mistake and is still available; answers the id of the ledger transaction.
+
+    `memo` says why. Raises NotFound, or AmountRefused, then nothing is written.
+    """
+    if not memo.strip():
+        raise AmountRefused("A correction needs a memo that says why.", param="memo")
+    wallet = await _lock_wallet(conn, account_id, mode)
+    transaction = ledger.correct(wallet, micros)
     transaction_id = new_id("led")
     await _append(conn, account_id, mode, transaction, memo=memo, transaction_id=transaction_id)
     return transaction_id

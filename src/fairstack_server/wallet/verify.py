@@ -105,7 +105,7 @@ union all
 select 'I9 an amount is what its entries say', id, kind || ' of ' || amount_micros
   from book
  where amount_micros <> case kind when 'hold' then held when 'capture' then revenue when 'loss' then payable
-                                  else available end
+                                  when 'correction' then -available else available end
 union all
 select 'I9 spending is what was held or charged',
        coalesce(s.scope_id, r.id) || ' ' || coalesce(s.month, r.month),

@@ -1,4 +1,4 @@
-"""/v1/admin: accounts, money in, providers. Scope `admin`."""
+"""/v1/admin: accounts, money in and back, providers. Scope `admin`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fairstack_server.api.money_view import (
     AccountList,
     AccountRequest,
     AccountView,
+    CorrectionRequest,
     GrantRequest,
     GrantView,
     NewAccountView,
@@ -49,6 +50,16 @@ GRANT = Doc(
     scope="admin",
     params=(Param("account_id", "path", "Id or name of the account."),),
     body=GrantRequest,
+    answers={201: Answer("The booking.", GrantView)},
+    errors=("validation_error", "not_found"),
+)
+CORRECT = Doc(
+    summary="Take live money back that was granted by mistake",
+    tag="Admin",
+    scope="admin",
+    description="Never more than is available: what unfinished jobs hold stays theirs. The memo is required.",
+    params=(Param("account_id", "path", "Id or name of the account."),),
+    body=CorrectionRequest,
     answers={201: Answer("The booking.", GrantView)},
     errors=("validation_error", "not_found"),
 )
@@ -94,6 +105,17 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
             balance = await store.balance(connection, account.id, "live")
         return json_answer(GrantView(booking, cost(balance.available_micros)), 201)
 
+    @post("/v1/admin/accounts/{account_id:str}/corrections", opt=CORRECT.opt(), status_code=201)
+    async def correct(request: HttpRequest, account_id: FromPath[str]) -> Response[bytes]:
+        wanted = parse_as(await request.body(), CorrectionRequest)
+        if not 0 < wanted.micro <= MAX_MICROS:
+            raise BadRequest(f"'micro' must be 1 to {MAX_MICROS} microdollars.", param="micro")
+        account = await gateway.accounts.find(account_id)
+        async with gateway.pool.acquire() as connection, connection.transaction():
+            booking = await store.correct(connection, account.id, "live", wanted.micro, wanted.memo)
+            balance = await store.balance(connection, account.id, "live")
+        return json_answer(GrantView(booking, cost(balance.available_micros)), 201)
+
     @get("/v1/admin/providers", opt=PROVIDERS.opt())
     async def list_providers(request: HttpRequest) -> Response[bytes]:
         items = []
@@ -113,4 +135,4 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
             )
         return json_answer(ProviderList(items))
 
-    return [list_accounts, create_account, grant, list_providers]
+    return [list_accounts, create_account, grant, correct, list_providers]
