@@ -91,6 +91,7 @@ def build_model(key: str, entry: ModelEntry) -> Model:
         typical_seconds=entry.typical_seconds,
         longest_seconds=entry.longest_seconds,
         sources=tuple(entry.sources),
+        unverified=tuple(entry.unverified),
         end_of_life=entry.end_of_life,
         replaced_by=entry.replaced_by,
         open_weights=entry.open_weights,

@@ -158,6 +158,9 @@ class ModelEntry(Struct, frozen=True, forbid_unknown_fields=True):
     capabilities: CapabilitiesEntry
     routes: Annotated[list[RouteEntry], Meta(min_length=1)]
     sources: Annotated[list[Text], Meta(min_length=1, description="Where the facts are from, with dates.")]
+    unverified: Annotated[
+        list[Text], Meta(description="Facts above that no source states: general knowledge, to be checked.")
+    ] = []
     status: Status = "active"
     prices: Annotated[
         list[PriceEntry], Meta(description="Own prices; none = cost of a route plus the operator's margin.")

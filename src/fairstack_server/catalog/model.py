@@ -231,6 +231,8 @@ class Model:
     longest_seconds: int = 900
     """Longest time a job of this model may take before it is given up."""
     sources: tuple[str, ...] = ()
+    unverified: tuple[str, ...] = ()
+    """Facts of this entry that no source states: general knowledge."""
     end_of_life: date | None = None
     replaced_by: str | None = None
     open_weights: str | None = None

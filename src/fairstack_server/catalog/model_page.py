@@ -28,6 +28,11 @@ _HEAD = """# Models
 
 Prices are at a margin of 0 %, for a clip at the model's defaults; `confirm: false` gives the exact price of
 any request. A route whose cost is unknown is off until the operator states it.
+
+Prices, lengths, sizes and field names come from the sources that each model names. Where a fact has none,
+the model says so under "Not from a source": {unverified} of {models} models have such a fact. How long a
+model takes (`typical_seconds`, `longest_seconds`) is our estimate for all of them. `quality_rank` is null: no
+source ranks all models, and we do not make one up; an operator may state it in a model file.
 """
 
 
@@ -40,7 +45,8 @@ def model_page(models: Iterable[Model], *, on: date) -> str:
         *(_row(model, on) for model in listed),
     ]
     sections = [model_section(model, on=on) for model in listed]
-    return "\n".join([_HEAD, *rows, "", *sections])
+    head = _HEAD.format(models=len(listed), unverified=sum(bool(model.unverified) for model in listed))
+    return "\n".join([head, *rows, "", *sections])
 
 
 def model_section(model: Model, *, on: date) -> str:
@@ -89,6 +95,8 @@ def _section(model: Model, on: date) -> Iterator[str]:
         yield f"- Price: {_price(in_force(model.prices, on))}"
     for route in model.routes:
         yield f"- Route: {_route(route, on)}"
+    if model.unverified:
+        yield f"- Not from a source: {'; '.join(model.unverified)}"
     yield f"- Sources: {'; '.join(model.sources)}\n"
 
 
