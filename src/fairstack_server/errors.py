@@ -7,7 +7,7 @@ FairStackError                 anything below; has code, HTTP status, message, p
 ├── PaymentNeeded              402  insufficient_credits, cap_reached: add money or raise the cap
 ├── Forbidden                  403  forbidden: use a key with the scope that is named
 ├── NotFound                   404  not_found: the same for nothing there and for somebody else's
-├── Conflict                   409  idempotency_in_flight, job_not_cancellable
+├── Conflict                   409  idempotency_in_flight, job_not_cancellable, catalog_broken
 ├── PayloadTooLarge            413  payload_too_large
 ├── UnsupportedMediaType       415  unsupported_media_type
 ├── Unprocessable              422  content_filtered, idempotency_key_reused
@@ -34,6 +34,7 @@ ErrorCode = Literal[
     "method_not_allowed",
     "idempotency_in_flight",
     "job_not_cancellable",
+    "catalog_broken",
     "payload_too_large",
     "unsupported_media_type",
     "content_filtered",

@@ -19,6 +19,7 @@ import uvicorn
 from fairstack_server.accounts.first_start import create_default_account, note_base_url, write_credentials
 from fairstack_server.api.app import build_app
 from fairstack_server.bootstrap import Gateway, open_gateway
+from fairstack_server.catalog.watch import CatalogWatch
 from fairstack_server.db.dsn import DatabaseError, Dsn
 from fairstack_server.db.embedded import EmbeddedPostgres
 from fairstack_server.db.home_lock import HomeLock
@@ -52,6 +53,9 @@ async def serve(settings: Settings, parts: Sequence[Part] = ("api", "worker")) -
         dsn = await _database(settings, stack)
         gateway = await stack.enter_async_context(open_gateway(settings, dsn, works="worker" in parts))
         await _first_start(gateway, settings)
+        watch = CatalogWatch(gateway.catalog, settings.catalog_watch_seconds)
+        watching = asyncio.create_task(watch.run(), name="catalog")
+        stack.callback(watching.cancel)
         running: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait(), name="stop")]
         if "api" in parts:
             running.append(asyncio.create_task(_run_api(gateway, settings, stop), name="api"))

@@ -92,5 +92,5 @@ def test_what_a_file_alone_does_not_show_is_found(
 
 def test_errors_come_first() -> None:
     """Whoever reads the list meets what matters first."""
-    note, error = Finding("note", "a", "x"), Finding("error", "b", "y")
+    note, error = Finding("note", "a", "route_off", "x"), Finding("error", "b", "links", "y")
     assert sorted([note, error]) == [error, note]

@@ -61,8 +61,8 @@ def test_two_catalogs_tell_what_changed(tmp_path: Path, folder: Path, write: Wri
     write("renamed", least().replace('name = "Tiny"', 'name = "Small"'))
     assert differences(old, Catalog(folder).snapshot, on=TODAY) == [
         Difference("dearer", "price", "the default clip was $0.10 and is $0.25"),
-        Difference("fresh", "added", "added, $0.10"),
-        Difference("gone", "removed", "removed"),
+        Difference("fresh", "added", "new, $0.10 for the default clip"),
+        Difference("gone", "removed", "no longer there"),
         Difference("renamed", "changed", "changed: name"),
     ]
 

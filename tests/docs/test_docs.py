@@ -194,10 +194,10 @@ def test_the_model_of_the_contributing_page_works(tmp_path: Path) -> None:
     """The example is fifteen lines, loads from a folder of the operator's, and has the price that it says."""
     (example,) = blocks(ROOT / "CONTRIBUTING.md", "toml")
     assert len(example.text.splitlines()) == 15
-    file = tmp_path / "models" / "alibaba" / "wan-2-2-5b-t2v.toml"
+    file = tmp_path / "models" / "ours" / "wan-2-2-5b-own.toml"
     file.parent.mkdir(parents=True)
     file.write_text(example.text)
-    model = Catalog(operator=tmp_path).get("wan-2-2-5b-t2v")
+    model = Catalog(operator=tmp_path).get("wan-2-2-5b-own")
     assert price_of_default_clip(model, on=date(2026, 12, 1)).micros == 20_000
 
 

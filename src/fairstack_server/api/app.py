@@ -17,6 +17,7 @@ from fairstack_server.api.doc import STRICT_PATHS, Doc
 from fairstack_server.api.query import check_known, check_path
 from fairstack_server.api.routes import (
     admin,
+    admin_catalog,
     callbacks,
     files,
     generations,
@@ -42,7 +43,20 @@ _QUIET_PATHS = frozenset({"/healthz", "/readyz"})
 
 def all_routes(gateway: Gateway) -> list[HTTPRouteHandler]:
     """Every route there is."""
-    nouns = (generations, jobs, models, money, keys, files, webhooks, admin, callbacks, media, health)
+    nouns = (
+        generations,
+        jobs,
+        models,
+        money,
+        keys,
+        files,
+        webhooks,
+        admin,
+        admin_catalog,
+        callbacks,
+        media,
+        health,
+    )
     return [handler for noun in nouns for handler in noun.routes(gateway)]
 
 

@@ -26,6 +26,7 @@ STATUS_OF_CODE = {
     "method_not_allowed": 405,
     "idempotency_in_flight": 409,
     "job_not_cancellable": 409,
+    "catalog_broken": 409,
     "payload_too_large": 413,
     "unsupported_media_type": 415,
     "content_filtered": 422,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import threading
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,16 @@ class ModelFilter:
     """Words that all occur in key, name, maker, aliases or description."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What a reload found: how many models there are, and the keys of those that are not as before."""
+
+    models: int
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
 class Catalog:
     """All models, as read from files; a reload swaps the whole at once."""
 
@@ -34,8 +45,10 @@ class Catalog:
         """Read the built-in catalog and the operator's folder. Raises CatalogError naming file:line."""
         self.builtin = builtin if builtin is not None else builtin_dir()
         """The folder that came with the server."""
-        self._operator = operator
-        self._snapshot = read_catalog(self.builtin, self._operator)
+        self.operator = operator
+        """The operator's own folder, if there is one."""
+        self._snapshot = read_catalog(self.builtin, operator)
+        self._reloading = threading.Lock()
 
     @property
     def snapshot(self) -> Snapshot:
@@ -47,9 +60,16 @@ class Catalog:
         """Providers by key."""
         return self._snapshot.providers
 
-    def reload(self) -> None:
-        """Read the files again. Raises CatalogError and keeps what there was when they are broken."""
-        self._snapshot = read_catalog(self.builtin, self._operator)
+    def reload(self) -> Reloaded:
+        """Read the files again, and swap all models at once; callable from any thread.
+
+        Raises CatalogError naming file:line, and keeps what there was, when they are broken. What was quoted
+        and ordered before keeps its price and its route.
+        """
+        with self._reloading:
+            old, new = self._snapshot, read_catalog(self.builtin, self.operator)
+            self._snapshot = new
+        return _reloaded(old, new)
 
     def get(self, key_or_alias: str) -> Model:
         """The model of this key or alias. Raises BadRequest `unknown_model` with the closest keys."""
@@ -75,6 +95,15 @@ class Catalog:
             makers = ", ".join(dict.fromkeys(route.provider for route in model.routes))
             return f"This server speaks to none of its providers yet ({makers})."
         return f"Set {', or '.join(dict.fromkeys(ways))}."
+
+
+def _reloaded(old: Snapshot, new: Snapshot) -> Reloaded:
+    return Reloaded(
+        len(new.models),
+        added=tuple(key for key in new.models if key not in old.models),
+        changed=tuple(key for key, model in new.models.items() if old.models.get(key, model) != model),
+        removed=tuple(key for key in old.models if key not in new.models),
+    )
 
 
 def _passes(model: Model, wanted: ModelFilter) -> bool:

@@ -28,10 +28,10 @@ class Difference:
 def differences(old: Snapshot, new: Snapshot, *, on: date) -> list[Difference]:
     """Models added and removed, default prices that moved and entries that changed; in the order of keys."""
     found = [
-        Difference(key, "added", f"added, {_price(new.models[key], on)}")
+        Difference(key, "added", f"new, {_price(new.models[key], on)} for the default clip")
         for key in new.models - old.models.keys()
     ]
-    found += [Difference(key, "removed", "removed") for key in old.models.keys() - new.models.keys()]
+    found += [Difference(key, "removed", "no longer there") for key in old.models.keys() - new.models.keys()]
     for key in old.models.keys() & new.models.keys():
         found += _changes(old.models[key], new.models[key], on)
     return sorted(found)

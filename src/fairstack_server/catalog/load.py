@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from importlib import resources
@@ -88,6 +88,13 @@ def builtin_dir(package: Path | None = None) -> Path:
     raise CatalogError([f"{installed}: there is no catalog here; install the package again"])
 
 
+def catalog_files(folder: Path) -> Iterator[Path]:
+    """Every TOML file at any depth; not what editors and mounts keep under names that begin with a dot."""
+    for path in folder.rglob("*.toml"):
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path
+
+
 def read_catalog(builtin: Path, operator: Path | None = None) -> Snapshot:
     """Read both folders. Raises CatalogError with every problem of every file."""
     reading = _Reading()
@@ -113,7 +120,7 @@ def read_catalog(builtin: Path, operator: Path | None = None) -> Snapshot:
 def _read_folder(folder: Path, reading: _Reading) -> None:
     """Read providers/ and every other TOML file, at any depth, as a model."""
     providers = folder / "providers"
-    for path in sorted(folder.rglob("*.toml")):
+    for path in sorted(catalog_files(folder)):
         if path.parent == providers:
             _read_provider(path, reading)
         elif path != folder / OVERRIDES_FILE:

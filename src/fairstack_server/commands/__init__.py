@@ -1,0 +1,1 @@
+"""The operator's commands by noun, and how they run."""
