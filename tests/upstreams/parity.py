@@ -1,8 +1,8 @@
 """Compares our requests with those of the vendors' own clients: `python -m tests.upstreams.parity`.
 
 The clients are no dependency of this project: install them beside it (byteplus-python-sdk-v2, dashscope,
-fal-client, google-genai, lumaai, openai, replicate, runwayml). Prints the table of docs/reference/providers.md,
-and fails when a difference is not explained.
+fal-client, google-genai, lumaai, openai, replicate, runwayml). Prints the table of
+docs/reference/providers.md, and fails when a difference is not explained.
 """
 
 from __future__ import annotations
