@@ -39,7 +39,7 @@ class Judge(aiohttp.TCPConnector):
     async def connect(self, req: Any, *_: object, **__: object) -> NoReturn:
         """Note it, and fail."""
         self.asked.append((str(req.url), req.headers.get("x-key")))
-        raise aiohttp.ClientOSError("judged")
+        raise aiohttp.ClientConnectionError("judged")
 
 
 @pytest.fixture

@@ -14,9 +14,11 @@ from fairstack_server.db.dsn import Dsn
 from fairstack_server.inputs import example_picture
 from tests.conftest import make_folder
 from tests.gateway.running import Running, running_gateway
+from tests.upstreams.bfl import FakeBfl
 from tests.upstreams.byteplus import FakeBytePlus
 from tests.upstreams.dashscope import FakeDashScope
 from tests.upstreams.kling import FakeKling
+from tests.upstreams.ltx import FakeLtx
 from tests.upstreams.luma import FakeLuma
 from tests.upstreams.minimax import FakeMiniMax
 from tests.upstreams.pixverse import FakePixVerse
@@ -56,6 +58,8 @@ async def stage(module_database: Dsn) -> AsyncIterator[Stage]:
         luma = await stack.enter_async_context(FakeLuma())
         vertex = await stack.enter_async_context(FakeVertex())
         kling = await stack.enter_async_context(FakeKling())
+        bfl = await stack.enter_async_context(FakeBfl())
+        ltx = await stack.enter_async_context(FakeLtx())
         minimax = await stack.enter_async_context(FakeMiniMax())
         pixverse = await stack.enter_async_context(FakePixVerse())
         dashscope = await stack.enter_async_context(FakeDashScope())
@@ -81,6 +85,10 @@ async def stage(module_database: Dsn) -> AsyncIterator[Stage]:
                 KLING_ACCESS_KEY=kling.pair[0],
                 KLING_SECRET_KEY=kling.pair[1],
                 KLING_URL=kling.base_url,
+                BFL_API_KEY=bfl.key,
+                BFL_URL=bfl.base_url,
+                LTX_API_KEY=ltx.key,
+                LTX_URL=ltx.base_url,
                 MINIMAX_API_KEY=minimax.key,
                 MINIMAX_URL=minimax.base_url,
                 PIXVERSE_API_KEY=pixverse.key,
@@ -106,6 +114,8 @@ async def stage(module_database: Dsn) -> AsyncIterator[Stage]:
             "luma": luma,
             "google": vertex,
             "kling": kling,
+            "bfl": bfl,
+            "ltx": ltx,
             "minimax": minimax,
             "pixverse": pixverse,
             "dashscope": dashscope,

@@ -22,6 +22,8 @@ EVERY = (
     "luma",
     "google",
     "kling",
+    "bfl",
+    "ltx",
     "dashscope",
     "byteplus",
     "vidu",
@@ -112,7 +114,7 @@ async def test_a_file_at_the_end_becomes_a_clip(stage: Stage) -> None:
     assert len(_tasks(stage.fakes["minimax"], "a file")) == 1
 
 
-@pytest.mark.parametrize("provider", ["runway", "google", "minimax", "xai"])
+@pytest.mark.parametrize("provider", ["runway", "google", "minimax", "xai", "bfl", "ltx"])
 async def test_a_lost_answer_of_class_d_is_not_sent_again(stage: Stage, provider: str) -> None:
     """Where nothing shows what became of an order, the job waits with its money held, and sends nothing."""
     fake, prompt = stage.fakes[provider], f"unknown at {provider}"
@@ -209,6 +211,17 @@ async def test_google_keys_go_to_google_only(stage: Stage) -> None:
         call.headers for name, fake in stage.fakes.items() if name != "google" for call in fake.log.seen
     ]
     assert others and not any("ya29." in str(headers) for headers in others)
+
+
+async def test_a_clip_that_is_the_answer(stage: Stage) -> None:
+    """Where the vendor answers the order with the clip itself, it is kept, charged once and left nowhere."""
+    fake, prompt = stage.fakes["ltx"], "answered with the clip"
+    before = await stage.gateway.money()
+    job = await stage.gateway.ended(stage.order("ltx-answer", prompt))
+    await _check_clip(stage.gateway, job)
+    assert await stage.gateway.money() == (before[0] - PRICE_MICROS, before[1])
+    assert _submits(fake, prompt) == len(_tasks(fake, prompt)) == 1
+    assert not list((stage.gateway.gateway.settings.home / "work" / "ltx").glob("*"))
 
 
 async def test_a_clip_inside_the_answer(database: Dsn, home: Path) -> None:
