@@ -5,13 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import os
 from collections.abc import AsyncIterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
-from pathlib import Path
 
 import structlog
 
@@ -31,26 +26,33 @@ from fairstack_server.egress import Egress
 from fairstack_server.files import Files
 from fairstack_server.generations import Generations, Terms
 from fairstack_server.inputs import Inputs, WebhookGate
+from fairstack_server.jobs.admission import Admission
 from fairstack_server.jobs.cancel import Cancelling
+from fairstack_server.jobs.gates import Gates
+from fairstack_server.jobs.gone import GoneRoutes
 from fairstack_server.jobs.keeping import ClipKeeper
 from fairstack_server.jobs.late import LateResults
 from fairstack_server.jobs.lifecycle import Lifecycle, Pace
-from fairstack_server.jobs.orders import SANDBOX, Planner, Planning
-from fairstack_server.jobs.placement import Placement
+from fairstack_server.jobs.orders import SANDBOX, Planner, Planning, routes_of
+from fairstack_server.jobs.placement import NewJob, Placement
 from fairstack_server.jobs.queue import Queue
 from fairstack_server.jobs.reading import JobReader
+from fairstack_server.jobs.reports import ProviderReports
 from fairstack_server.jobs.settle import Settlement
+from fairstack_server.jobs.standing import Standing
 from fairstack_server.jobs.store import JobStore
 from fairstack_server.jobs.worker import Worker, WorkerLimits
+from fairstack_server.media.card_maker import CardMaker
 from fairstack_server.media.fetch import MediaFetch
 from fairstack_server.media.fetch_recording import RecordingFetch, RecordingLimits
 from fairstack_server.media.poster import PosterMaker
 from fairstack_server.media.prober import RecordingProber
 from fairstack_server.media.sandbox import ChildFailed, ImageDecoder
 from fairstack_server.media.store import MediaStore
-from fairstack_server.media.testcard import make_test_card
+from fairstack_server.pricing import UsableRoute
 from fairstack_server.providers.base import Provider
 from fairstack_server.providers.http import provider_sessions
+from fairstack_server.providers.limits import Limits, read_limits
 from fairstack_server.providers.registry import ADDRESS_SETTINGS, SPOKEN, build_providers
 from fairstack_server.settings import Settings
 from fairstack_server.webhooks.deliver import Deliverer
@@ -71,6 +73,9 @@ class Gateway:
     catalog: Catalog
     providers: Mapping[str, Provider]
     configured: frozenset[str]
+    limits: Mapping[str, Limits]
+    gone: GoneRoutes
+    reports: ProviderReports
     access: Access
     accounts: Accounts
     generations: Generations
@@ -131,6 +136,9 @@ class _Shared:
     catalog: Catalog
     providers: Mapping[str, Provider]
     configured: frozenset[str]
+    limits: Mapping[str, Limits]
+    gone: GoneRoutes
+    reports: ProviderReports
     media: MediaStore
     fetch: MediaFetch
     recordings: RecordingFetch
@@ -157,6 +165,9 @@ async def _share(
         clip_timeout_seconds=settings.result_timeout_seconds,
     )
     recordings = _recording_fetch(settings, egress, stack)
+    catalog = Catalog(operator=settings.catalog_dir)
+    gone, reports = GoneRoutes(pool, catalog), ProviderReports(pool, settings.worker_timeout_seconds)
+    await _keep_fresh(Standing(gone, reports, clock), stack)
     return _Shared(
         settings=settings,
         dsn=dsn,
@@ -164,9 +175,12 @@ async def _share(
         egress=egress,
         clock=clock,
         notices=await _notices(dsn, stack),
-        catalog=Catalog(operator=settings.catalog_dir),
+        catalog=catalog,
         providers=providers,
         configured=frozenset(providers) - {SANDBOX},
+        limits=read_limits(settings.provider_limits, SPOKEN),
+        gone=gone,
+        reports=reports,
         media=media,
         fetch=fetch,
         recordings=recordings,
@@ -190,6 +204,9 @@ def _gateway(shared: _Shared, stack: contextlib.AsyncExitStack, *, works: bool) 
         catalog=shared.catalog,
         providers=shared.providers,
         configured=shared.configured,
+        limits=shared.limits,
+        gone=shared.gone,
+        reports=shared.reports,
         access=Access(accounts, settings.rate_limit_per_minute),
         accounts=accounts,
         generations=_generations(shared, gate, stack),
@@ -213,7 +230,13 @@ def _gateway(shared: _Shared, stack: contextlib.AsyncExitStack, *, works: bool) 
 
 def _generations(shared: _Shared, gate: WebhookGate, stack: contextlib.AsyncExitStack) -> Generations:
     settings = shared.settings
-    placement = Placement(shared.pool, shared.queue)
+
+    def routes_of_new(job: NewJob) -> tuple[UsableRoute, ...]:
+        on = shared.clock.now().date()
+        return routes_of(shared.catalog, shared.configured, job, on, allow_loss=settings.allow_loss)
+
+    admission = Admission(routes_of_new, lambda: shared.reports.refusing)
+    placement = Placement(shared.pool, shared.queue, admission.judge)
     stack.push_async_callback(placement.close)
     return Generations(
         shared.catalog,
@@ -240,12 +263,15 @@ def _worker(shared: _Shared) -> Worker:
     planning = Planning(settings.submit_attempts, settings.allow_loss, callback_base)
     planner = Planner(shared.catalog, shared.configured, shared.files, planning)
     keeper = ClipKeeper(shared.media, shared.fetch, shared.poster, shared.egress, settings.home / "work")
+    gates = Gates(shared.providers, clock, shared.limits, stages={SANDBOX})
     lifecycle = Lifecycle(
         shared.jobs,
         shared.settlement,
         planner,
         keeper,
         shared.providers,
+        gates,
+        shared.gone,
         shared.notices,
         clock,
         Pace(),
@@ -270,8 +296,24 @@ def _worker(shared: _Shared) -> Worker:
         return await open_connection(dsn, application="fairstack worker")
 
     return Worker(
-        shared.pool, connect, shared.queue, shared.jobs, lifecycle, late, shared.notices, clock, limits
+        shared.pool,
+        connect,
+        shared.queue,
+        shared.jobs,
+        lifecycle,
+        late,
+        gates,
+        shared.reports,
+        shared.notices,
+        clock,
+        limits,
     )
+
+
+async def _keep_fresh(standing: Standing, stack: contextlib.AsyncExitStack) -> None:
+    await standing.refresh()
+    keeping = asyncio.create_task(standing.keep_fresh(), name="standing")
+    stack.callback(keeping.cancel)
 
 
 def _recording_fetch(settings: Settings, egress: Egress, stack: contextlib.AsyncExitStack) -> RecordingFetch:
@@ -321,43 +363,10 @@ async def _warm(decoder: ImageDecoder, poster: PosterMaker) -> None:
         log.warning("media.not_warm", error=str(error))
 
 
-class _CardMaker:
-    """Makes TEST cards in a process of low priority, so that a flood of tests sinks nobody."""
-
-    def __init__(self) -> None:
-        # Started with the first card; a start of the server waits for nothing that it may not need.
-        self._pool: ProcessPoolExecutor | None = None
-
-    async def __call__(
-        self, width: int, height: int, fps: int, duration_seconds: float, title: str, out_path: Path
-    ) -> None:
-        """Write the whole card; raises OSError when it cannot be made."""
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                max_workers=1, mp_context=get_context("spawn"), initializer=os.nice, initargs=(10,)
-            )
-        try:
-            await asyncio.get_running_loop().run_in_executor(
-                self._pool, _write_card, str(out_path), width, height, fps, duration_seconds, title
-            )
-        except BrokenProcessPool as error:
-            self._pool = None
-            raise OSError("the process that makes TEST cards ended") from error
-
-    def close(self) -> None:
-        """End the process."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _card_maker(stack: contextlib.AsyncExitStack) -> _CardMaker:
-    maker = _CardMaker()
+def _card_maker(stack: contextlib.AsyncExitStack) -> CardMaker:
+    maker = CardMaker()
     stack.callback(maker.close)
     return maker
-
-
-def _write_card(path: str, width: int, height: int, fps: int, seconds: float, title: str) -> None:
-    make_test_card(Path(path), width=width, height=height, duration_seconds=seconds, title=title, fps=fps)
 
 
 def _trusted_origins(settings: Settings) -> dict[str, list[str]]:

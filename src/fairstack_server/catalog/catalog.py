@@ -6,8 +6,10 @@ import difflib
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
+from fairstack_server.catalog.closed_routes import RouteKey, with_closed
 from fairstack_server.catalog.load import Snapshot, builtin_dir, read_catalog
 from fairstack_server.catalog.model import Model, ModelType, ProviderFacts, Status, Tier
 from fairstack_server.errors import BadRequest
@@ -47,7 +49,8 @@ class Catalog:
         """The folder that came with the server."""
         self.operator = operator
         """The operator's own folder, if there is one."""
-        self._snapshot = read_catalog(self.builtin, operator)
+        self._read = self._snapshot = read_catalog(self.builtin, operator)
+        self._closed: Mapping[RouteKey, date] = {}
         self._reloading = threading.Lock()
 
     @property
@@ -67,9 +70,16 @@ class Catalog:
         and ordered before keeps its price and its route.
         """
         with self._reloading:
-            old, new = self._snapshot, read_catalog(self.builtin, self.operator)
-            self._snapshot = new
+            old, self._read = self._snapshot, read_catalog(self.builtin, self.operator)
+            new = self._snapshot = with_closed(self._read, self._closed)
         return _reloaded(old, new)
+
+    def close_routes(self, closed: Mapping[RouteKey, date]) -> None:
+        """These routes, and no others, are closed beyond what the files say, also after a reload."""
+        with self._reloading:
+            if closed == self._closed:
+                return
+            self._snapshot, self._closed = with_closed(self._read, closed), dict(closed)
 
     def get(self, key_or_alias: str) -> Model:
         """The model of this key or alias. Raises BadRequest `unknown_model` with the closest keys."""

@@ -126,8 +126,9 @@ class Job:
 
 
 #: `refused`: the provider did not want this order. `unusable`: it wants none of ours (an unknown key).
+#: `gone`: it no longer has what the route names.
 AttemptOutcome = Literal[
-    "not_sent", "refused", "unusable", "rate_limited", "submitted", "unknown", "given_up"
+    "not_sent", "refused", "unusable", "gone", "rate_limited", "submitted", "unknown", "given_up"
 ]
 
 

@@ -22,26 +22,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import assert_never
 
 import structlog
 
 from fairstack_server.clock import Clock
 from fairstack_server.db.notices import Notice, Notices
-from fairstack_server.db.outage import DATABASE_DOWN
+from fairstack_server.jobs.asking import look, stop
+from fairstack_server.jobs.failures import NO_TIME_LEFT, failure_of, not_a_clip, unknown_fate
 from fairstack_server.jobs.finding import find_task
+from fairstack_server.jobs.gates import Gates
 from fairstack_server.jobs.job import Attempt, AttemptOutcome, Failure, Job, State
-from fairstack_server.jobs.ports import KeepsClips, NotAClip, PlannedAttempt, PlansAttempts
+from fairstack_server.jobs.ports import KeepsClips, MarksGone, NotAClip, PlannedAttempt, PlansAttempts
 from fairstack_server.jobs.settle import Settlement
 from fairstack_server.jobs.store import JobStore, LeaseLost
-from fairstack_server.jobs.waits import LONGEST_PAUSE_SECONDS, poll_pause, unbroken
+from fairstack_server.jobs.turns import LendsRoom, Turns
+from fairstack_server.jobs.waits import LONGEST_PAUSE_SECONDS, Waits, broken_pause, poll_pause, unbroken
 from fairstack_server.jsonvalue import JSONObject
 from fairstack_server.providers.base import (
-    CanCancel,
-    CancelOutcome,
     ClipAt,
     Failed,
+    Fault,
     Pending,
     Provider,
     ProviderError,
@@ -54,14 +56,9 @@ from fairstack_server.providers.base import (
 log = structlog.get_logger()
 
 _FIRST_SEARCH_SECONDS = 1.0
-_RECEIPT_RETRY_SECONDS = 0.5
+_LONGEST_RETRY_SECONDS = 60.0
+_STAGE_PAUSE_SECONDS = 5.0
 _PROGRESS_STEP = 0.01
-
-UNKNOWN_FATE = Failure(
-    "provider_unavailable",
-    "The provider gave no sure answer in the longest time this model may take. You were charged nothing; "
-    "if the clip arrives after all, it will be given to you under /v1/jobs/{id}/late_result.",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +79,8 @@ class Lifecycle:
         planner: PlansAttempts,
         keeper: KeepsClips,
         providers: Mapping[str, Provider],
+        gates: Gates,
+        gone: MarksGone,
         notices: Notices,
         clock: Clock,
         pace: Pace,
@@ -91,17 +90,30 @@ class Lifecycle:
         self._planner = planner
         self._keeper = keeper
         self._providers = providers
+        self._gates = gates
+        self._gone = gone
         self._notices = notices
         self._clock = clock
         self._pace = pace
+        self._waits = Waits(store, clock)
+        self._turns = Turns(store, planner, gates, self._waits, clock)
 
-    async def advance(self, job: Job) -> None:
-        """Take a claimed job to its end. Raises LeaseLost when another worker has it; safe to repeat."""
+    async def advance(self, job: Job, lend_room: LendsRoom) -> None:
+        """Take a claimed job to its end. Raises LeaseLost when another worker has it; safe to repeat.
+
+        `lend_room` is used while the job waits for its turn at a provider: it takes nobody's room then.
+        """
+        try:
+            await self._advance(job, lend_room)
+        finally:
+            self._gates.leave(job.id)
+
+    async def _advance(self, job: Job, lend_room: LendsRoom) -> None:
         async with self._notices.of_job(job.id) as inbox:
             while not job.ended:
                 match job.state:
                     case State.QUEUED:
-                        job = await self._submit(job, inbox)
+                        job = await self._submit(job, inbox, lend_room)
                     case State.SUBMITTING:
                         job = await self._recover_intent(job)
                     case State.SUBMIT_UNKNOWN:
@@ -117,29 +129,27 @@ class Lifecycle:
 
     # --- queued -> submitting -> running
 
-    async def _submit(self, job: Job, inbox: asyncio.Queue[Notice]) -> Job:
-        """Choose a route, commit the intent, send the order once."""
+    async def _submit(self, job: Job, inbox: asyncio.Queue[Notice], lend_room: LendsRoom) -> Job:
+        """Choose a route, wait for a turn there, commit the intent, send the order once."""
+        job, planned = await self._turns.take(job, inbox, lend_room)
         if self._cancel_wanted(job):
             return await self._settlement.cancel(job, self._clock.now())
-        if self._clock.now() >= job.deadline_at:
-            return await self._fail(
-                job, Failure("provider_unavailable", "No provider took the order in time.")
-            )
-        earlier = await self._store.attempts(job.id)
-        planned = await self._planner.plan(job, earlier, self._clock.now())
         if isinstance(planned, Failure):
             return await self._fail(job, planned)
+        if planned is None or self._clock.now() >= job.deadline_at:
+            return await self._fail(job, NO_TIME_LEFT)
         # Saved before anything is sent: a crash after this line must not submit twice.
         job = await self._store.write_intent(job, planned.attempt)
-        sent, retry_after = await unbroken(self._send(job, planned), self._pace.send_grace_seconds)
-        if sent.state is State.QUEUED:
-            failed_tries = sum(a.outcome in ("not_sent", "rate_limited") for a in earlier)
-            return await self._wait(sent, inbox, retry_after or min(60.0, 2.0**failed_tries))
-        return sent
+        sent = await unbroken(self._send(job, planned), self._pace.send_grace_seconds)
+        if sent.state is not State.QUEUED:
+            return sent
+        self._gates.leave(job.id)
+        return await self._wait(sent, inbox, await self._retry_pause(sent))
 
-    async def _send(self, job: Job, planned: PlannedAttempt) -> tuple[Job, float | None]:
+    async def _send(self, job: Job, planned: PlannedAttempt) -> Job:
         """Send one order whose intent is committed, and record exactly what is known of it."""
         attempt, provider = planned.attempt, self._providers[planned.attempt.provider]
+        gate = self._gates.of(attempt.provider)
         # A worker that froze between intent and send finds here that its lease is gone.
         if not await self._store.still_ours(job):
             raise LeaseLost(job.id)
@@ -147,34 +157,34 @@ class Lifecycle:
         try:
             answer = await provider.submit(planned.order)
         except ProviderError as error:
-            return await self._call_broke(job, attempt, error), None
+            gate.broke(error)
+            return await self._call_broke(job, attempt, error)
+        gate.answered(took=isinstance(answer, Submission | Succeeded))
         match answer:
             case Submission(ref):
-                await self._keep_receipt(job, attempt, ref, "answer")
-                return await self._store.end_attempt(job, attempt, "submitted", State.RUNNING), None
+                await self._waits.keep_receipt(job, attempt, ref, "answer")
+                return await self._store.end_attempt(job, attempt, "submitted", State.RUNNING)
             case Succeeded():
                 # No receipt will lead to this clip again: where it is, is kept in the same write.
                 where = _where(answer)
                 job = await self._store.end_attempt(job, attempt, "submitted", State.STORING, clip=where)
-                return await self._store_clip(job, answer), None
+                return await self._store_clip(job, answer)
             case Failed():
-                return await self._refused(job, attempt, answer), None
+                return await self._refused(job, attempt, answer)
             case RateLimitedUpstream(retry_after):
-                job = await self._store.end_attempt(job, attempt, "rate_limited", State.QUEUED)
-                return job, retry_after or 5.0
+                gate.pause(retry_after)
+                return await self._store.end_attempt(job, attempt, "rate_limited", State.QUEUED)
             case _:
                 assert_never(answer)
 
-    async def _keep_receipt(self, job: Job, attempt: Attempt, ref: JSONObject, source: str) -> None:
-        """The only copy of a paid task's ref is in our hands: an outage of the database is waited out."""
-        while True:
-            try:
-                return await self._store.write_receipt(attempt.nonce, ref, source)
-            except DATABASE_DOWN as error:
-                log.warning("job.receipt_waits", job=job.id, error=type(error).__name__)
-                if self._clock.now() >= job.deadline_at:
-                    raise
-                await self._clock.sleep(_RECEIPT_RETRY_SECONDS)
+    async def _retry_pause(self, job: Job) -> float:
+        """Seconds before the next try: ever more where nobody could be reached; else the gates decide."""
+        attempts = await self._store.attempts(job.id)
+        if attempts[-1].outcome == "rate_limited" and self._gates.of(attempts[-1].provider).is_stage:
+            return _STAGE_PAUSE_SECONDS
+        if attempts[-1].outcome != "not_sent":
+            return 0.0
+        return min(_LONGEST_RETRY_SECONDS, 2.0 ** (sum(a.outcome == "not_sent" for a in attempts) - 1))
 
     async def _call_broke(self, job: Job, attempt: Attempt, error: ProviderError) -> Job:
         """Not sent: free to try again. Possibly sent: never sent again, but looked for."""
@@ -184,6 +194,9 @@ class Lifecycle:
         if error.sent:
             return await self._store.end_attempt(job, attempt, "unknown", State.SUBMIT_UNKNOWN, str(error))
         outcome: AttemptOutcome = "unusable" if error.permanent else "not_sent"
+        if error.fault is Fault.ROUTE:
+            outcome = "gone"
+            await self._gone.mark_gone(job, attempt, str(error))
         return await self._store.end_attempt(job, attempt, outcome, State.QUEUED, str(error))
 
     async def _refused(self, job: Job, attempt: Attempt, failed: Failed) -> Job:
@@ -208,6 +221,7 @@ class Lifecycle:
     async def _reconcile(self, job: Job, inbox: asyncio.Queue[Notice]) -> Job:
         """Find out what became of an order whose answer was lost, by what its provider offers for that."""
         attempt = await self._newest_attempt(job)
+        self._gates.occupy(attempt.provider, job.id)
         tries = 0
         while self._clock.now() < job.deadline_at:
             if await self._store.receipt(attempt.nonce) is not None:
@@ -244,12 +258,12 @@ class Lifecycle:
         answer = await provider.submit(await self._planner.order_of(job, attempt))
         match answer:
             case Submission(ref):
-                await self._keep_receipt(job, attempt, ref, "reconcile")
+                await self._waits.keep_receipt(job, attempt, ref, "reconcile")
                 return await self._store.move(job, State.RUNNING)
             case Succeeded():
                 return await self._found_clip(await self._store.move(job, State.RUNNING), answer)
             case Failed():
-                return await self._fail(job, _failure_of(answer))
+                return await self._fail(job, failure_of(answer))
             case RateLimitedUpstream():
                 return None
             case _:
@@ -270,48 +284,32 @@ class Lifecycle:
         if ref is None or provider is None:
             await self._wait(job, inbox, LONGEST_PAUSE_SECONDS)
             return job if self._clock.now() < job.deadline_at else await self._give_up(job)
-        cancel_asked, told, polls = False, -1.0, 0
+        self._gates.occupy(attempt.provider, job.id)
+        cancel_asked, told, polls, broken = False, -1.0, 0, 0
         while True:
             if not cancel_asked and self._cancel_wanted(job):
                 cancel_asked = True
-                if await self._stopped(job, provider, ref):
+                if await stop(job, provider, ref):
                     return await self._settlement.cancel(job, self._clock.now())
-            look = await self._look(job, provider, ref)
-            if isinstance(look, Succeeded):
-                return await self._found_clip(job, look)
-            if isinstance(look, Failed):
-                return await self._ended_without_clip(job, look)
+            seen = await look(job, provider, ref)
+            if isinstance(seen, Succeeded):
+                return await self._found_clip(job, seen)
+            if isinstance(seen, Failed):
+                return await self._ended_without_clip(job, seen)
             if self._clock.now() >= job.deadline_at:
                 return await self._give_up(job)
-            told = await self._tell_progress(job, look, told)
-            job = await self._wait(job, inbox, poll_pause(look, polls))
+            if seen is None:
+                broken += 1
+                job = await self._wait(job, inbox, broken_pause(broken))
+                continue
+            told, broken = await self._tell_progress(job, seen, told), 0
+            job = await self._wait(job, inbox, poll_pause(seen, polls))
             polls += 1
-
-    async def _look(self, job: Job, provider: Provider, ref: JSONObject) -> Pending | Succeeded | Failed:
-        try:
-            return await provider.poll(ref)
-        except Exception as error:
-            # A look only reads. Whatever broke, a bug of ours included, the deadline must still come.
-            said = str(error) if isinstance(error, ProviderError) else type(error).__name__
-            log.warning("job.poll_broke", job=job.id, provider=provider.name, error=said)
-            return Pending(retry_after_seconds=10.0)
-
-    async def _stopped(self, job: Job, provider: Provider, ref: JSONObject) -> bool:
-        """Ask the provider to stop; True only when it confirms, for only then is nothing billed."""
-        if not isinstance(provider, CanCancel):
-            return False
-        try:
-            outcome = await provider.cancel(ref)
-        except ProviderError as error:
-            log.warning("job.cancel_broke", job=job.id, provider=provider.name, error=str(error))
-            return False
-        log.info("job.cancel_asked", job=job.id, provider=provider.name, outcome=outcome.value)
-        return outcome is CancelOutcome.STOPPED
 
     async def _ended_without_clip(self, job: Job, failed: Failed) -> Job:
         if failed.reason == "cancelled" and self._cancel_wanted(job):
             return await self._settlement.cancel(job, self._clock.now())
-        return await self._fail(job, _failure_of(failed))
+        return await self._fail(job, failure_of(failed))
 
     async def _tell_progress(self, job: Job, pending: Pending, told: float) -> float:
         progress = pending.progress
@@ -336,10 +334,10 @@ class Lifecycle:
         for tries in range(self._pace.store_attempts):
             found = self._remembered(job) if ref is None else None
             if ref is not None and provider is not None:
-                look = await self._look(job, provider, ref)
-                found = look if isinstance(look, Succeeded) else None
-                if isinstance(look, Failed):
-                    return await self._fail(job, _failure_of(look))
+                seen = await look(job, provider, ref)
+                found = seen if isinstance(seen, Succeeded) else None
+                if isinstance(seen, Failed):
+                    return await self._fail(job, failure_of(seen))
             if found is not None:
                 job = await self._store_clip(job, found)
                 if job.ended:
@@ -357,13 +355,13 @@ class Lifecycle:
 
     async def _store_clip(self, job: Job, found: Succeeded) -> Job:
         """Bring the clip into our store and settle. A passing fault leaves the job in `storing`."""
+        self._gates.leave(job.id)
         attempt = await self._newest_attempt(job)
         try:
             done = await self._keeper.keep(job, attempt, found.clip, found.facts)
         except NotAClip as error:
             log.error("job.not_a_clip", job=job.id, provider=attempt.provider, error=str(error))
-            message = f"The provider's file is not a usable clip ({error}). You were charged nothing."
-            return await self._fail(job, Failure("generation_failed", message))
+            return await self._fail(job, not_a_clip(str(error)))
         except OSError as error:
             log.warning("job.store_broke", job=job.id, provider=attempt.provider, error=str(error))
             return job
@@ -380,8 +378,7 @@ class Lifecycle:
     async def _give_up(self, job: Job) -> Job:
         """The longest job time is over: release the money, and keep looking for a late clip (ruling 10)."""
         log.error("job.given_up", job=job.id, state=job.state.value)
-        failure = replace(UNKNOWN_FATE, message=UNKNOWN_FATE.message.format(id=job.id))
-        return await self._settlement.fail(job, failure, self._clock.now(), give_up=True)
+        return await self._settlement.fail(job, unknown_fate(job), self._clock.now(), give_up=True)
 
     async def _newest_attempt(self, job: Job) -> Attempt:
         return (await self._store.attempts(job.id))[-1]
@@ -390,43 +387,9 @@ class Lifecycle:
         return job.cancel_wanted(self._clock.now())
 
     async def _wait(self, job: Job, inbox: asyncio.Queue[Notice], seconds: float) -> Job:
-        """Wait, but not past the deadline and only until a wish to cancel or a callback comes."""
-        until = self._clock.monotonic() + min(seconds, self._until_next_limit(job))
-        while (left := until - self._clock.monotonic()) > 0:
-            try:
-                notice = await asyncio.wait_for(inbox.get(), left)
-            except TimeoutError:
-                break
-            if notice.kind == "callback":
-                break
-            # "moved" also comes when notices may have been missed: the wish is read from the table.
-            if notice.kind in ("cancel", "moved") and not job.cancel_requested_at:
-                now_known = await self._store.job(job.id)
-                if now_known is not None and now_known.cancel_requested_at is not None:
-                    return replace(job, cancel_requested_at=now_known.cancel_requested_at)
-        return job
-
-    def _until_next_limit(self, job: Job) -> float:
-        """Seconds to the deadline, or to `cancel_after` if that comes first."""
-        now = self._clock.now()
-        limits = [job.deadline_at]
-        if job.cancel_after_at is not None and job.cancel_after_at > now:
-            limits.append(job.cancel_after_at)
-        return max(0.05, (min(limits) - now).total_seconds())
+        return await self._waits.wait(job, inbox, seconds)
 
 
 def _where(found: Succeeded) -> JSONObject:
     """Where a clip is, without any key."""
     return {"url": found.clip.url, "path": found.clip.path}
-
-
-def _failure_of(failed: Failed) -> Failure:
-    match failed.reason:
-        case "content_filtered":
-            return Failure("content_filtered", failed.message)
-        case "expired" | "not_found":
-            return Failure("provider_unavailable", failed.message)
-        case "refused" | "render_failed" | "cancelled":
-            return Failure("generation_failed", failed.message)
-        case _:
-            assert_never(failed.reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Protocol, cast
 
 from fairstack_server.catalog.catalog import Catalog
@@ -13,7 +13,9 @@ from fairstack_server.catalog.model import Route
 from fairstack_server.catalog.settled import Settled
 from fairstack_server.errors import BadRequest
 from fairstack_server.ids import random_base62
-from fairstack_server.jobs.job import Attempt, Failure, Job
+from fairstack_server.jobs.failures import no_route_left
+from fairstack_server.jobs.job import Attempt, AttemptOutcome, Failure, Job
+from fairstack_server.jobs.placement import NewJob
 from fairstack_server.jobs.ports import PlannedAttempt
 from fairstack_server.jsonvalue import JSON, JSONObject
 from fairstack_server.pricing import UsableRoute, usable_routes
@@ -45,6 +47,27 @@ class Planning:
     """Public base URL for callbacks; None when providers cannot reach us."""
 
 
+def routes_of(
+    catalog: Catalog, configured: Collection[str], job: Job | NewJob, on: date, *, allow_loss: bool
+) -> tuple[UsableRoute, ...]:
+    """The routes that may make a job's clip on that day, in the order of the entry."""
+    try:
+        model = catalog.get(job.model)
+    except BadRequest:
+        return ()
+    # A local render costs nothing; a test wallet pays for nothing else.
+    if job.mode == "test" and all(route.provider != LOCAL for route in model.routes):
+        return (_SANDBOX_ROUTE,)
+    return usable_routes(
+        model,
+        Settled.from_json(job.settled),
+        configured=configured,
+        price_micros=job.quote_micros,
+        on=on,
+        allow_loss=allow_loss,
+    ).usable
+
+
 class Planner:
     """Chooses routes in the catalog's order and writes orders. The next route only after a sure refusal."""
 
@@ -56,21 +79,30 @@ class Planner:
         self._inputs = inputs
         self._planning = planning
 
-    async def plan(self, job: Job, earlier: list[Attempt], now: datetime) -> PlannedAttempt | Failure:
-        """The next attempt of a job, or why there is none."""
-        usable = self._routes(job, now)
-        left = [route for route in usable if not self._used_up(route.route, earlier)]
+    def choose(
+        self, job: Job, earlier: list[Attempt], now: datetime, shut: Collection[str]
+    ) -> UsableRoute | Failure:
+        """The first route of the entry that did not refuse this order, or why there is none.
+
+        Those whose provider is shut, or could not be reached too often, come after the others.
+        """
+        left = [each for each in self._routes(job, now) if not _said_no(each.route, earlier)]
         if not left:
-            return _no_route(earlier)
-        chosen = left[0]
+            return no_route_left(earlier)
+        return min(left, key=lambda each: (each.route.provider in shut, self._is_tired(each.route, earlier)))
+
+    async def plan(
+        self, job: Job, route: UsableRoute, earlier: list[Attempt], now: datetime
+    ) -> PlannedAttempt:
+        """The next attempt of a job, on this route."""
         attempt = Attempt(
             nonce=random_base62(_NONCE_CHARACTERS),
             job_id=job.id,
             number=len(earlier) + 1,
-            provider=chosen.route.provider,
-            endpoint=chosen.route.endpoint,
-            order=_route_json(chosen.route),
-            cost_micros=chosen.cost_micros,
+            provider=route.route.provider,
+            endpoint=route.route.endpoint,
+            order=_route_json(route.route),
+            cost_micros=route.cost_micros,
             created_at=now,
         )
         return PlannedAttempt(attempt, await self.order_of(job, attempt))
@@ -105,31 +137,13 @@ class Planner:
         return replace(order, **await self._files(job))
 
     def _routes(self, job: Job, now: datetime) -> tuple[UsableRoute, ...]:
-        try:
-            model = self._catalog.get(job.model)
-        except BadRequest:
-            return ()
-        if job.mode == "test" and all(route.provider != LOCAL for route in model.routes):
-            return (_SANDBOX_ROUTE,)
-        return usable_routes(
-            model,
-            Settled.from_json(job.settled),
-            configured=self._configured,
-            price_micros=job.quote_micros,
-            on=now.date(),
-            # A local render costs nothing; a test wallet pays for nothing else.
-            allow_loss=self._planning.allow_loss,
-        ).usable
-
-    def _used_up(self, route: Route, earlier: list[Attempt]) -> bool:
-        """It refused the order, takes none of ours, or could not be reached too often."""
-        outcomes = Counter(
-            attempt.outcome
-            for attempt in earlier
-            if (attempt.provider, attempt.endpoint) == (route.provider, route.endpoint)
+        return routes_of(
+            self._catalog, self._configured, job, now.date(), allow_loss=self._planning.allow_loss
         )
-        sent_away = outcomes["refused"] + outcomes["unusable"]
-        return sent_away > 0 or outcomes["not_sent"] >= self._planning.submit_attempts
+
+    def _is_tired(self, route: Route, earlier: list[Attempt]) -> bool:
+        """It could not be reached so often that another one is better."""
+        return _outcomes(route, earlier)["not_sent"] >= self._planning.submit_attempts
 
     async def _files(self, job: Job) -> dict[str, Any]:
         """The order's files by the order's own words."""
@@ -158,20 +172,15 @@ def _texts(order: JSONObject, name: str) -> Mapping[str, str]:
     return cast(Mapping[str, str], order.get(name) or {})
 
 
-def _no_route(earlier: list[Attempt]) -> Failure:
-    """Every route refused, was out of reach, or none is configured any more."""
-    refusals = [attempt for attempt in earlier if attempt.outcome == "refused"]
-    if refusals:
-        said = f": {refusals[-1].message.rstrip('.')}" if refusals[-1].message else ""
-        return Failure("generation_failed", f"The order was refused{said}. You were charged nothing.")
-    if any(attempt.outcome == "unusable" for attempt in earlier):
-        return Failure(
-            "provider_unavailable",
-            "The provider does not take orders of this server; its operator must look at the provider's key. "
-            "You were charged nothing.",
-        )
-    if earlier:
-        return Failure(
-            "provider_unavailable", "The provider could not be reached. You were charged nothing; try again."
-        )
-    return Failure("provider_unavailable", "No provider is configured for this model any more.")
+def _outcomes(route: Route, earlier: list[Attempt]) -> Counter[AttemptOutcome | None]:
+    return Counter(
+        attempt.outcome
+        for attempt in earlier
+        if (attempt.provider, attempt.endpoint) == (route.provider, route.endpoint)
+    )
+
+
+def _said_no(route: Route, earlier: list[Attempt]) -> bool:
+    """It refused the order, takes none of ours, or is no longer there."""
+    outcomes = _outcomes(route, earlier)
+    return outcomes["refused"] + outcomes["unusable"] + outcomes["gone"] > 0

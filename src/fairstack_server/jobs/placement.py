@@ -6,7 +6,7 @@ repeated after an unknown commit: ids are made before it, and what is there alre
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -72,16 +72,22 @@ class KeyReused:
 PlacementOutcome = Placed | Replayed | KeyReused | Insufficient | CapReached
 
 
+#: Raises a FairStackError for a job that is not taken in (`admission.py`).
+Judge = Callable[[NewJob], None]
+
+
 class Placement:
     """Writes new jobs."""
 
-    def __init__(self, pool: Pool, queue: Queue) -> None:
+    def __init__(self, pool: Pool, queue: Queue, judge: Judge) -> None:
         self._pool = pool
         self._queue = queue
+        self._judge = judge
         self._batcher = Batcher(self._flush, self._single, max_batch=_FLUSH_LIMIT)
 
     async def place(self, job: NewJob) -> PlacementOutcome:
-        """Place one job, together with whoever else is placing one now."""
+        """Place one job, together with whoever else is placing one now. Raises what `judge` raises."""
+        self._judge(job)
         return await self._batcher.do(job)
 
     async def replay(

@@ -1,12 +1,14 @@
-"""What the lifecycle asks of others: a plan for the next attempt, and a place for the clip."""
+"""What the lifecycle asks of others: plans for attempts, a place for the clip, a mark at a dead end."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from fairstack_server.jobs.job import Attempt, Completion, Failure, Job
+from fairstack_server.pricing import UsableRoute
 from fairstack_server.providers.base import ClipAt, ClipFacts, Order
 
 
@@ -21,8 +23,16 @@ class PlannedAttempt:
 class PlansAttempts(Protocol):
     """Chooses routes and writes orders (`orders.py`)."""
 
-    async def plan(self, job: Job, earlier: list[Attempt], now: datetime) -> PlannedAttempt | Failure:
-        """The next attempt of a job, or why there is none."""
+    def choose(
+        self, job: Job, earlier: list[Attempt], now: datetime, shut: Collection[str]
+    ) -> UsableRoute | Failure:
+        """The route to try next, or why there is none; `shut`: providers that take no orders now."""
+        ...
+
+    async def plan(
+        self, job: Job, route: UsableRoute, earlier: list[Attempt], now: datetime
+    ) -> PlannedAttempt:
+        """The next attempt of a job, on this route."""
         ...
 
     async def order_of(self, job: Job, attempt: Attempt) -> Order:
@@ -39,4 +49,12 @@ class KeepsClips(Protocol):
 
     async def keep(self, job: Job, attempt: Attempt, clip: ClipAt, facts: ClipFacts) -> Completion:
         """Download, check, store. Raises NotAClip for a useless file, OSError for what may pass."""
+        ...
+
+
+class MarksGone(Protocol):
+    """Remembers routes that their provider no longer has (`standing.py`)."""
+
+    async def mark_gone(self, job: Job, attempt: Attempt, said: str) -> None:
+        """No job takes this route again until an operator clears the mark."""
         ...

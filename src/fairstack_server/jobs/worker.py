@@ -21,10 +21,12 @@ from fairstack_server.clock import Clock
 from fairstack_server.db.connections import OwnConnection, Pool
 from fairstack_server.db.notices import Notices
 from fairstack_server.db.outage import DATABASE_DOWN
+from fairstack_server.jobs.gates import Gates
 from fairstack_server.jobs.job import Job
 from fairstack_server.jobs.late import LateResults
 from fairstack_server.jobs.lifecycle import Lifecycle
 from fairstack_server.jobs.queue import Queue
+from fairstack_server.jobs.reports import ProviderReports
 from fairstack_server.jobs.store import WORKER_LOCK_CLASS, JobStore, LeaseLost
 
 log = structlog.get_logger()
@@ -32,6 +34,8 @@ log = structlog.get_logger()
 _BEATS_PER_TIMEOUT = 4
 _SWEEP_LIMIT = 1000
 _RETRY_SECONDS = 2.0
+_PROBE_SECONDS = 1.0
+_REPORT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class Worker:
         store: JobStore,
         lifecycle: Lifecycle,
         late: LateResults,
+        gates: Gates,
+        reports: ProviderReports,
         notices: Notices,
         clock: Clock,
         limits: WorkerLimits,
@@ -65,6 +71,8 @@ class Worker:
         self._store = store
         self._lifecycle = lifecycle
         self._late = late
+        self._gates = gates
+        self._reports = reports
         self._notices = notices
         self._clock = clock
         self._limits = limits
@@ -72,6 +80,7 @@ class Worker:
         self._alive: OwnConnection | None = None
         self._in_hand: dict[str, asyncio.Task[None]] = {}
         self._room = asyncio.Semaphore(limits.jobs)
+        self._outside = 0
         self._not_in_hand: set[str] = set()
         self._sandbox_places: dict[str, asyncio.Semaphore] = {}
         self._stopping = False
@@ -98,6 +107,7 @@ class Worker:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        self._gates.close()
 
     async def _work(self) -> None:
         await self._register()
@@ -105,6 +115,8 @@ class Worker:
             asyncio.create_task(self._repeat(self._beat, self._limits.timeout_seconds / _BEATS_PER_TIMEOUT)),
             asyncio.create_task(self._repeat(self._sweep, self._limits.sweep_seconds)),
             asyncio.create_task(self._repeat(self._late.look, self._late.pause_seconds)),
+            asyncio.create_task(self._repeat(self._gates.probe, _PROBE_SECONDS)),
+            asyncio.create_task(self._repeat(self._report, _REPORT_SECONDS)),
         ]
         try:
             await self._queue.run(self._take)
@@ -120,6 +132,7 @@ class Worker:
         self._id = await self._alive.fetchval("insert into workers (name) values ($1) returning id", name)
         await self._hold_lock(self._alive)
         log.info("worker.started", worker=self._id)
+        await self._reports.forget_the_dead()
         await self._sweep()
 
     async def _hold_lock(self, connection: OwnConnection) -> None:
@@ -158,7 +171,7 @@ class Worker:
             return
         try:
             async with self._place(job) as placed:
-                await self._lifecycle.advance(placed)
+                await self._lifecycle.advance(placed, self._lend_room)
         except LeaseLost:
             log.warning("job.lease_lost", job=job_id, worker=self._id)
         except asyncio.CancelledError:
@@ -183,11 +196,8 @@ class Worker:
         places = self._sandbox_places.setdefault(
             job.account_id, asyncio.Semaphore(self._limits.sandbox_in_flight)
         )
-        self._room.release()  # who waits for a place takes nobody's room
-        try:
+        async with self._lend_room():
             placed = await self._wait_for_place(job, places)
-        finally:
-            await self._room.acquire()
         if not placed:
             # Cancelled while it waited: its end needs no place.
             yield replace(job, cancel_requested_at=self._clock.now())
@@ -196,6 +206,20 @@ class Worker:
             yield job
         finally:
             places.release()
+
+    @asynccontextmanager
+    async def _lend_room(self) -> AsyncIterator[None]:
+        """Who waits takes nobody's room; but no more wait outside than there is room inside."""
+        if self._outside >= self._limits.jobs:
+            yield
+            return
+        self._outside += 1
+        self._room.release()
+        try:
+            yield
+        finally:
+            self._outside -= 1
+            await self._room.acquire()
 
     async def _wait_for_place(self, job: Job, places: asyncio.Semaphore) -> bool:
         """Wait for a place, or for a wish to cancel, which needs none."""
@@ -219,6 +243,10 @@ class Worker:
             self._alive = await self._connect()
             await self._hold_lock(self._alive)
         await self._alive.execute("update workers set seen_at = now() where id = $1", self._id)
+
+    async def _report(self) -> None:
+        """Tell the operator, and the processes that take jobs in, how this worker sees its providers."""
+        await self._reports.write(self._id, self._gates.reports())
 
     async def _sweep(self) -> None:
         """Wake every unfinished job that no live worker holds and no queue row will wake."""

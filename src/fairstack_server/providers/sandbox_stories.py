@@ -125,6 +125,7 @@ STORIES: tuple[Story, ...] = (
         "failed",
         "provider_unavailable",
         submitting=Submitting.UNREACHABLE,
+        job_seconds=SHORT_JOB_SECONDS,
     ),
     Story(
         "rate_limited",
