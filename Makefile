@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check bench lock fmt clean
+.PHONY: help setup demo serve test node check bench lock fmt clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -10,6 +10,9 @@ BIN := .venv/bin
 JOBS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((cores > 4 ? 4 : cores)))
 TESTS ?= tests
 CODE := src tests bench
+# The Node client is tested where there is a Node that can; NODE=required fails where there is none.
+NODE_MAJOR = $(shell node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)
+NPM := npm --loglevel=error
 
 # `make demo` reads its wishes from the environment, so that a prompt needs no quoting of its own. Only what is
 # said to make counts: many shells have a PROMPT that means something else.
@@ -41,6 +44,17 @@ serve: setup ## Run the server until Ctrl-C
 
 test: .venv/.installed-dev ## Run all tests: TESTS=tests/db for some of them
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
+	@if [ '$(TESTS)' != tests ]; then exit 0; \
+	elif [ $(NODE_MAJOR) -ge 20 ]; then $(MAKE) node; \
+	else echo; echo '  NOT TESTED: the Node client (sdks/node). Its tests need Node 20 or later on the PATH.'; echo; \
+	  [ '$(NODE)' != required ]; fi
+
+node: .venv/.installed sdks/node/node_modules/.installed ## Check, build and test the Node client, on a real server
+	@cd sdks/node && $(NPM) run check && $(NPM) run build && $(NPM) test && $(NPM) run lint:package
+
+sdks/node/node_modules/.installed: sdks/node/package-lock.json
+	@cd sdks/node && $(NPM) ci --no-audit --no-fund --prefer-offline
+	@touch $@
 
 check: .venv/.installed-dev ## Format, lint, types, imports, generated files
 	@$(BIN)/ruff format --check $(CODE)
@@ -66,5 +80,6 @@ lock: .venv/.installed-dev ## Write both lock files anew from pyproject.toml
 	  --extra all --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean: ## Remove .venv and caches; your data folder stays
+	@rm -rf sdks/node/node_modules sdks/node/dist
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

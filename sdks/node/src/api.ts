@@ -23,9 +23,9 @@ export interface VideoRequestBody {
   end_image?: string | null | undefined;
   /** Reference images; reference models. */
   images?: string[] | null | undefined;
-  /** Sound; lip-sync models. */
+  /** Sound, given as `image` is; lip-sync models. */
   audio_url?: string | null | undefined;
-  /** Source clip; video-to-video models. */
+  /** Clip, given as `image` is; video-to-video models. */
   video?: string | null | undefined;
   /** Make sound, where the model can. */
   audio?: boolean | null | undefined;
@@ -109,7 +109,7 @@ export interface Submitted {
   estimated_cost: Estimate;
 }
 
-/** An uploaded file: our own clean copy of it. */
+/** An uploaded file: our own copy of it, of a picture a clean one; a sound has no width and height. */
 export interface FileRecord {
   id: string;
   content_type: string;

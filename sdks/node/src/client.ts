@@ -109,121 +109,137 @@ function mannersOf(baseURL: string, options: FairStackOptions): Transport["manne
   return { baseURL, timeoutMs: timeout, maxRetries, retryMs: RETRY_MS, draw: Math.random };
 }
 
-class Calls {
+/** `client.jobs`: look at jobs and cancel them. */
+export class Jobs {
   readonly #transport: Transport;
 
   constructor(transport: Transport) {
     this.#transport = transport;
   }
 
-  protected ask<T extends object>(request: Request, options: CallOptions): Promise<T> {
-    return callJson<T>(this.#transport, request, options.signal);
-  }
-
-  /** For the calls of this file alone. */
-  protected with<T>(work: (transport: Transport) => T): T {
-    return work(this.#transport);
-  }
-}
-
-/** `client.jobs`: look at jobs and cancel them. */
-export class Jobs extends Calls {
   /** The job now; with `wait`, held by the server up to so many seconds (<= 60) for its end. */
   async get(jobId: string, options: CallOptions & { wait?: number | undefined } = {}): Promise<Job> {
-    return this.with(async (transport) => {
-      return new Job(transport, await fetchJob(transport, jobId, options.wait, options.signal));
-    });
+    return new Job(this.#transport, await fetchJob(this.#transport, jobId, options.wait, options.signal));
   }
 
   /** All jobs that fit, newest first; pages are fetched as you go. */
   list(query: JobQuery = {}, options: CallOptions = {}): Listing<Job> {
-    return this.with((transport) =>
-      listing(transport, "/v1/jobs", query, (record: JobRecord) => new Job(transport, record), options.signal),
-    );
+    const transport = this.#transport;
+    return listing(transport, "/v1/jobs", query, (record: JobRecord) => new Job(transport, record), options.signal);
   }
 
   /** Cancel the job; `cancellation` says what came of it. Throws JobNotCancellable if it has ended. */
   async cancel(jobId: string, options: CallOptions = {}): Promise<Job> {
-    return this.with(async (transport) => new Job(transport, await cancelJob(transport, jobId, options.signal)));
+    return new Job(this.#transport, await cancelJob(this.#transport, jobId, options.signal));
   }
 }
 
 /** `client.models`: the catalog. */
-export class Models extends Calls {
+export class Models {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
   /** The video models that fit. */
   async list(query: ModelQuery = {}, options: CallOptions = {}): Promise<Model[]> {
     const request = { method: "GET", path: "/v1/models", query: { modality: "video", ...query } } as const;
-    const { models } = await this.ask<{ models?: Model[] }>(request, options);
+    const { models } = await callJson<{ models?: Model[] }>(this.#transport, request, options.signal);
     if (!Array.isArray(models)) throw new UnexpectedAnswer("/v1/models did not answer with models");
     return models;
   }
 
   /** One model, by key or alias. */
   async get(key: string, options: CallOptions = {}): Promise<Model> {
-    return this.ask<Model>({ method: "GET", path: `/v1/models/${pathPart(key)}` }, options);
+    return callJson<Model>(this.#transport, { method: "GET", path: `/v1/models/${pathPart(key)}` }, options.signal);
   }
 }
 
 /** `client.credits`: the wallet. */
-export class CreditsCalls extends Calls {
+export class CreditsCalls {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
   /** What can be spent, what is held, and the caps. */
   get(options: CallOptions = {}): Promise<Credits> {
-    return this.ask<Credits>({ method: "GET", path: "/v1/credits" }, options);
+    return callJson<Credits>(this.#transport, { method: "GET", path: "/v1/credits" }, options.signal);
   }
 }
 
 /** `client.ledger`: every movement of money. */
-export class Ledger extends Calls {
+export class Ledger {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
   /** All entries, newest first; pages are fetched as you go. */
   list(query: { limit?: number | undefined } = {}, options: CallOptions = {}): Listing<LedgerEntry> {
-    return this.with((transport) =>
-      listing(transport, "/v1/ledger", { limit: 100, ...query }, (entry: LedgerEntry) => entry, options.signal),
-    );
+    const asked = { limit: 100, ...query };
+    return listing(this.#transport, "/v1/ledger", asked, (entry: LedgerEntry) => entry, options.signal);
   }
 }
 
 /** `client.files`: uploads. */
-export class Files extends Calls {
+export class Files {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
   /** Upload a file by path, Blob or bytes; its id can stand where an image URL can. */
   async upload(source: Source, options: CallOptions = {}): Promise<FileRecord> {
-    return this.with((transport) => upload(transport, source, "file", options.signal));
+    return upload(this.#transport, source, "file", options.signal);
   }
 
   /** What is known of an uploaded file. */
   async get(fileId: string, options: CallOptions = {}): Promise<FileRecord> {
-    return this.ask<FileRecord>({ method: "GET", path: `/v1/files/${pathPart(fileId)}` }, options);
+    return callJson<FileRecord>(this.#transport, { method: "GET", path: `/v1/files/${pathPart(fileId)}` }, options.signal);
   }
 
   /** Delete an uploaded file. */
   async delete(fileId: string, options: CallOptions = {}): Promise<void> {
     const request = { method: "DELETE", path: `/v1/files/${pathPart(fileId)}` } as const;
-    await this.with((transport) => call(transport, request, options.signal));
+    await call(this.#transport, request, options.signal);
   }
 }
 
 /** `client.apiKeys`: keys of the account. */
-export class ApiKeys extends Calls {
+export class ApiKeys {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
   /** The account's keys, without their secrets. */
   async list(options: CallOptions = {}): Promise<ApiKey[]> {
-    const { items } = await this.ask<{ items?: ApiKey[] }>({ method: "GET", path: "/v1/api-keys" }, options);
+    const { items } = await callJson<{ items?: ApiKey[] }>(this.#transport, { method: "GET", path: "/v1/api-keys" }, options.signal);
     if (!Array.isArray(items)) throw new UnexpectedAnswer("/v1/api-keys did not answer with items");
     return items;
   }
 
   /** Make a key; `key` of the answer is the secret, shown this once, so it is never asked for twice. */
   async create(request: ApiKeyRequest, options: CallOptions = {}): Promise<ApiKey> {
-    return this.ask<ApiKey>({ method: "POST", path: "/v1/api-keys", body: jsonBody(request), replay: "once" }, options);
+    const asked = { method: "POST", path: "/v1/api-keys", body: jsonBody(request), replay: "once" } as const;
+    return callJson<ApiKey>(this.#transport, asked, options.signal);
   }
 
   /** Change what is given; `cap_micro: null` takes the monthly cap away. */
   async update(keyId: string, change: ApiKeyChange, options: CallOptions = {}): Promise<ApiKey> {
     const path = `/v1/api-keys/${pathPart(keyId)}`;
-    return this.ask<ApiKey>({ method: "PATCH", path, body: jsonBody(change), replay: "safe" }, options);
+    return callJson<ApiKey>(this.#transport, { method: "PATCH", path, body: jsonBody(change), replay: "safe" }, options.signal);
   }
 
   /** Revoke the key; it is refused from now on. */
   async revoke(keyId: string, options: CallOptions = {}): Promise<void> {
     const request = { method: "DELETE", path: `/v1/api-keys/${pathPart(keyId)}` } as const;
-    await this.with((transport) => call(transport, request, options.signal));
+    await call(this.#transport, request, options.signal);
   }
 }

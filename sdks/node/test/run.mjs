@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
+import { pack } from "./support/consumer.mjs";
 import { startServer } from "./support/server.mjs";
 
 const FOLDER = fileURLToPath(new URL(".", import.meta.url));
@@ -16,8 +17,9 @@ const server = await startServer();
 const env = { ...process.env, FAIRSTACK_TEST_BASE_URL: server.url, FAIRSTACK_TEST_API_KEY: server.testKey };
 // A home where nothing is: neither the developer's keys nor their server are met by a test.
 env.FAIRSTACK_HOME = `${server.home}/nobody`;
+env.FAIRSTACK_TEST_PACKED = JSON.stringify(pack(server.home));
 const reporter = process.stdout.isTTY ? "spec" : "dot";
-const args = ["--test", `--test-reporter=${reporter}`, "--test-reporter-destination=stdout"];
+const args = ["--test", "--test-concurrency=4", `--test-reporter=${reporter}`, "--test-reporter-destination=stdout"];
 args.push(...files.map((name) => FOLDER + name.replace(/^.*\//, "")));
 const tests = spawn(process.execPath, args, { env, stdio: "inherit" });
 tests.once("exit", async (code) => {
