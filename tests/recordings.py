@@ -12,6 +12,8 @@ from typing import Any, cast
 import av
 from av.audio.frame import AudioFrame
 
+from tests.upstreams.clip import clip_bytes
+
 _RATE = 48_000
 #: Container and codec of each sound that is taken, by its media type.
 SOUNDS = {
@@ -21,6 +23,15 @@ SOUNDS = {
     "audio/flac": ("flac", "flac"),
     "audio/ogg": ("ogg", "libopus"),
 }
+
+
+def clip(seconds: float, width: int = 320, height: int = 180, fps: int = 24) -> bytes:
+    """An MP4 exactly that long, without metadata: what is kept of it is the same bytes."""
+    out = bytearray(clip_bytes(width, height, fps, seconds))
+    at = out.index(b"udta")
+    (length,) = struct.unpack_from(">I", out, at - 4)
+    out[at : at - 4 + length] = b"free" + bytes(length - 8)
+    return bytes(out)
 
 
 def wav(seconds: float, rate: int = 8_000) -> bytes:

@@ -17,8 +17,7 @@ from tests.conftest import make_folder
 from tests.gateway.detour import PUBLIC, Detour, serving
 from tests.gateway.pictures import HTML, PHOTO, data_url
 from tests.gateway.running import Answer, Running, running_gateway
-from tests.recordings import sound, wav
-from tests.upstreams.clip import clip_bytes
+from tests.recordings import clip, sound, wav
 from tests.upstreams.fal import FakeFal
 
 Page = tuple[int, str, bytes]
@@ -26,7 +25,7 @@ MODIFY: dict[str, Any] = {"model": "luma-ray-2-modify", "prompt": "make it snow"
 AVATAR: dict[str, Any] = {"model": "kling-avatar-2-std", "prompt": "speak", "image": data_url(PHOTO)}
 MODIFY_MICROS, AVATAR_MICROS = 350_000, 56_200
 """Of a second."""
-CLIP = clip_bytes(320, 180, 24, 2.0)
+CLIP = clip(2)
 MOST_BYTES, MOST_SECONDS = 6_000_000, 20
 
 
@@ -90,7 +89,7 @@ async def stage(module_database: Dsn) -> AsyncIterator[Stage]:
             "/page.mp4": (200, "video/mp4", HTML),
             "/lie.mp4": (200, "text/html", CLIP),
             "/cut.mp4": (200, "video/mp4", CLIP[:-100]),
-            "/long.mp4": (200, "video/mp4", clip_bytes(64, 64, 2, MOST_SECONDS + 1)),
+            "/long.mp4": (200, "video/mp4", clip(MOST_SECONDS + 1, 64, 64, 2)),
             "/large.mp4": (200, "video/mp4", CLIP + bytes(MOST_BYTES)),
             "/padded.mp4": (200, "video/mp4", CLIP + _free(INLINE_MAX_BYTES)),
             "/sound.wav": (200, "audio/wav", wav(2.5)),
@@ -154,11 +153,11 @@ async def test_a_large_clip_needs_a_public_address(stage: Stage) -> None:
 
 async def test_a_clip_and_a_sound_come_from_anywhere_that_a_picture_does(stage: Stage) -> None:
     """URL, data: URL, uploaded file and our own media URL have one price, for their length."""
-    clip = (await upload(stage, CLIP, "video/mp4")).json
+    film = (await upload(stage, CLIP, "video/mp4")).json
     track = (await upload(stage, wav(2.5), "audio/x-wav")).json
-    assert (clip["content_type"], clip["width"], clip["height"]) == ("video/mp4", 320, 180)
+    assert (film["content_type"], film["width"], film["height"]) == ("video/mp4", 320, 180)
     assert (track["content_type"], track["width"], track["height"]) == ("audio/wav", None, None)
-    for source in (f"{PUBLIC}/clip.mp4", data_url(CLIP, "video/mp4"), clip["id"], clip["url"]):
+    for source in (f"{PUBLIC}/clip.mp4", data_url(CLIP, "video/mp4"), film["id"], film["url"]):
         assert await stage.estimate({**MODIFY, "video": source}) == 2 * MODIFY_MICROS, source[:60]
     for source in (f"{PUBLIC}/sound.wav", data_url(wav(2.5), "audio/wav"), track["id"], track["url"]):
         assert await stage.estimate({**AVATAR, "audio_url": source}) == 2.5 * AVATAR_MICROS, source[:60]
@@ -300,8 +299,8 @@ async def test_an_estimate_that_no_length_changes_fetches_nothing(stage: Stage) 
 async def test_documentation_urls_stand_for_five_seconds_in_the_sandbox(stage: Stage) -> None:
     """With a test key example.com has a clip and a sound of 5 seconds; with a live key it has none."""
     test = stage.gateway.keys.test
-    clip, track = "https://example.com/clip.mp4", "https://example.com/sound.mp3"
-    assert await stage.estimate({**MODIFY, "video": clip}, test) == 5 * MODIFY_MICROS
+    film, track = "https://example.com/clip.mp4", "https://example.com/sound.mp3"
+    assert await stage.estimate({**MODIFY, "video": film}, test) == 5 * MODIFY_MICROS
     assert await stage.estimate({**AVATAR, "audio_url": track}, test) == 5 * AVATAR_MICROS
     job = await stage.gateway.ended({**AVATAR, "audio_url": track}, key=test)
     assert (job["status"], job["metadata"]["duration"]) == ("completed", 5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import io
 import random
 import struct
@@ -19,7 +20,7 @@ from fairstack_server.media.prober import RecordingProber
 from fairstack_server.media.recordings import Recording, RecordingKind, RecordingRefused, measure_clip
 from fairstack_server.media.sniff import recording_type
 from tests.recordings import SOUNDS, box, sound, wav
-from tests.upstreams.clip import clip_bytes
+from tests.recordings import clip as made_clip
 
 from .conftest import encoded, make_clip
 from .test_fetch import PHOTO, LoopbackEgress, Origin, origin
@@ -181,6 +182,29 @@ async def test_a_clip_that_plays_a_piece_over_and_over_counts_each_time(fetch: R
     assert "longer than 30 s" in await refusal(fetch, endless)
 
 
+@pytest.mark.parametrize("inside", ["moov", "trak", "nothing"])
+async def test_what_a_phone_writes_beside_the_frames_is_blanked(fetch: RecordingFetch, inside: str) -> None:
+    """Place and device do not go on; size, frames and length stay as they were."""
+    clip = bytearray(make_clip(frames=24))
+    assert clip.index(b"mdat") < clip.index(b"moov")
+    place = box(b"udta", box(b"\xa9xyz", b"\0\x12\x15\xc7+48.8577+002.295/"))
+    if inside == "nothing":
+        clip += box(b"uuid", bytes(16) + place)
+    else:
+        moov, trak = clip.index(b"moov") - 4, clip.index(b"trak") - 4
+        at = {"moov": moov + 8, "trak": trak + struct.unpack_from(">I", clip, trak)[0]}[inside]
+        clip[at:at] = place
+        for holder in (moov,) if inside == "moov" else (moov, trak):
+            (length,) = struct.unpack_from(">I", clip, holder)
+            struct.pack_into(">I", clip, holder, length + len(place))
+    assert b"+48.8577" in clip
+    async with fetch.taken(one_piece(bytes(clip)), "", "clip") as recording:
+        kept = recording.path.read_bytes()
+        assert recording.sha256 == hashlib.sha256(kept).hexdigest()
+    assert b"+48.8577" not in kept and b"Lavf" not in kept
+    assert (len(kept), _played_seconds(kept)) == (len(clip), _played_seconds(bytes(clip))) == (len(clip), 1)
+
+
 async def test_fragments_far_apart_are_refused(fetch: RecordingFetch) -> None:
     """A clip whose second half begins hours later is refused: it has no one length."""
     clip = bytearray(make_clip(frames=48, movflags="frag_keyframe+empty_moov", options={"g": "24"}))
@@ -234,7 +258,7 @@ async def test_a_url_is_streamed_and_told_by_its_first_bytes(
     fetch: RecordingFetch, origin: Origin, tmp_path: Path
 ) -> None:
     """What is behind a URL is on disk for the block only; the declared type must not contradict it."""
-    clip = clip_bytes(320, 180, 24, 2.0)
+    clip = made_clip(2)
     for declared in ("video/mp4", "video/quicktime", "application/octet-stream", ""):
         async with fetch.fetched(origin.page("/a.mp4", clip, declared), "clip") as recording:
             assert recording.path.read_bytes() == clip
@@ -247,7 +271,7 @@ async def test_a_url_is_streamed_and_told_by_its_first_bytes(
 
 async def test_nothing_is_said_of_what_was_found_behind_a_url(fetch: RecordingFetch, origin: Origin) -> None:
     """A missing page, a body too long or cut off, and a private address all sound the same."""
-    clip = clip_bytes(320, 180, 24, 2.0)
+    clip = made_clip(2)
     urls = [
         origin.page("/404", b"secret", "text/html", status=404),
         origin.page("/long", clip, "video/mp4", length=3_000_000),
@@ -287,7 +311,7 @@ async def test_a_slow_stream_ends_with_its_file(
     started = asyncio.Event()
 
     async def endless() -> AsyncIterator[bytes]:
-        yield clip_bytes(320, 180, 24, 2.0)[:4096]
+        yield made_clip(2)[:4096]
         started.set()
         await asyncio.Event().wait()
 
@@ -344,7 +368,8 @@ def _ogg_checksum(page: bytes | bytearray) -> int:
 
 def _played_seconds(clip: bytes) -> float:
     """How long a usual reader plays the clip."""
-    with av.open(io.BytesIO(clip), format="mp4") as container:
+    with av.open(io.BytesIO(clip), "r", format="mp4") as container:
         stream = container.streams.video[0]
-        ticks = sum(packet.duration or 0 for packet in container.demux(stream) if packet.size)
+        packets = container.demux(stream)
+        ticks = sum(packet.duration or 0 for packet in packets if packet.size)
         return float(ticks * (stream.time_base or 0))

@@ -15,14 +15,13 @@ from tests.gateway.detour import PUBLIC as OUTSIDE
 from tests.gateway.detour import Detour, serving
 from tests.gateway.pictures import PHOTO, data_url
 from tests.gateway.running import Running, running_gateway
-from tests.recordings import wav
-from tests.upstreams.clip import clip_bytes
+from tests.recordings import clip, wav
 from tests.upstreams.fal import FakeFal
 
 PUBLIC = "https://gate.example"
 PAGES = {
-    "/3s.mp4": (200, "video/mp4", clip_bytes(320, 180, 24, 3.0)),
-    "/2.25s.mp4": (200, "video/mp4", clip_bytes(320, 180, 24, 2.25)),
+    "/3s.mp4": (200, "video/mp4", clip(3)),
+    "/2.25s.mp4": (200, "video/mp4", clip(2.25)),
     "/7.5s.wav": (200, "audio/x-wav", wav(7.5)),
 }
 

@@ -19,7 +19,9 @@ MAX_TABLE_ENTRIES = 2_000_000
 MAX_SIDE_PIXELS = 16_384
 MAX_DURATION_SECONDS = 24 * 3600
 MAX_FPS = 1000
+MAX_PRIVATE_BOXES = 200
 
+_PRIVATE = frozenset({"udta", "meta", "uuid"})
 _CODECS = {
     "avc1": "h264",
     "avc3": "h264",
@@ -188,6 +190,25 @@ def read_mp4_facts(source: BinaryIO | bytes) -> Mp4Facts:
         raise NotAnMp4("there is no mdat")
     audio = any(track.handler == "soun" and track.samples.count for track in tracks)
     return _facts(videos[0], audio=audio, faststart=moov.start < first_data, fragmented=bool(fragments))
+
+
+def private_boxes(source: BinaryIO) -> list[Box]:
+    """The boxes that tell of the owner rather than of the frames: place, device, names, comments.
+
+    Raises NotAnMp4 for a file whose boxes cannot be walked, or that has more of these than any honest one.
+    """
+    walker = Walker(source)
+    found: list[Box] = []
+    for box in walker.boxes(0, walker.size):
+        if box.kind in _PRIVATE:
+            found.append(box)
+        elif box.kind == "moov":
+            for inner in walker.boxes(box.body, box.end):
+                inside = walker.boxes(inner.body, inner.end) if inner.kind == "trak" else [inner]
+                found += [each for each in inside if each.kind in _PRIVATE]
+    if len(found) > MAX_PRIVATE_BOXES:
+        raise NotAnMp4(f"more than {MAX_PRIVATE_BOXES} boxes of metadata")
+    return found
 
 
 def only(boxes: dict[str, list[Box]], kind: str) -> Box:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Literal
 
 import av
 
-from fairstack_server.media.boxes import Mp4Facts, NotAnMp4, read_mp4_facts
+from fairstack_server.media.boxes import Mp4Facts, NotAnMp4, private_boxes, read_mp4_facts
 from fairstack_server.media.sniff import ClipType, SoundType
 
 MAX_SIDE = 4096
@@ -66,12 +66,15 @@ class Recording:
     """Pixels as shown; None for a sound."""
     height: int | None = None
     fps: float | None = None
+    private: tuple[tuple[int, int, int], ...] = ()
+    """Boxes of metadata, which are to be blanked: where its four letters, its content and its end are."""
 
 
 def measure_clip(file: BinaryIO, content_type: ClipType, longest_seconds: float) -> Recording:
     """Measure an MP4 or MOV by its boxes and packets, and decode one frame. Raises RecordingRefused."""
     try:
         facts = read_mp4_facts(file)
+        private = _private(file)
     except NotAnMp4 as error:
         raise RecordingRefused(f"it is not a complete MP4 or MOV: {error.reason}") from None
     _check_clip(facts)
@@ -86,6 +89,7 @@ def measure_clip(file: BinaryIO, content_type: ClipType, longest_seconds: float)
         width=facts.width,
         height=facts.height,
         fps=float(facts.fps),
+        private=private,
     )
 
 
@@ -102,7 +106,11 @@ def measure_sound(file: BinaryIO, content_type: ClipType | SoundType, longest_se
         if stream.codec_context.name not in codecs:
             raise RecordingRefused(f"its sound is {stream.codec_context.name}, which is not taken here")
         seconds = _read_length(container, stream, longest_seconds, claims=actual not in _GUESSED)
-    return Recording(content_type=actual, milliseconds=ceil(seconds * 1000), audio=True)
+    try:
+        private = _private(file) if actual == "audio/mp4" else ()
+    except NotAnMp4 as error:
+        raise RecordingRefused(f"it is not a complete M4A: {error.reason}") from None
+    return Recording(content_type=actual, milliseconds=ceil(seconds * 1000), audio=True, private=private)
 
 
 def warm_up() -> None:
@@ -115,6 +123,10 @@ def warm_up() -> None:
         sound.writeframes(bytes(8000))
     out.seek(0)
     measure_sound(out, "audio/wav", 1)
+
+
+def _private(file: BinaryIO) -> tuple[tuple[int, int, int], ...]:
+    return tuple((box.start + 4, box.body, box.end) for box in private_boxes(file))
 
 
 def _check_clip(facts: Mp4Facts) -> None:
