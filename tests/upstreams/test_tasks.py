@@ -8,6 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.upstreams.byteplus import TASKS, FakeBytePlus
+from tests.upstreams.dashscope import SYNTHESIS, FakeDashScope
 from tests.upstreams.fields import Field, complaint
 from tests.upstreams.kling import FakeKling
 from tests.upstreams.luma import FakeLuma
@@ -19,6 +21,7 @@ from tests.upstreams.vidu import FakeVidu
 from tests.upstreams.xai import FakeXAI
 
 URL = "https://a/b.png"
+IMAGE = {"type": "image_url", "image_url": {"url": URL}}
 VEO = "/v1/projects/demo/locations/us-central1/publishers/google/models/veo-3.0-generate-001"
 #: Stand-in -> path of a submit, a body that it takes, and changes that it refuses.
 GOOD: dict[type[TaskUpstream], tuple[str, dict[str, Any], list[dict[str, Any]]]] = {
@@ -88,6 +91,47 @@ GOOD: dict[type[TaskUpstream], tuple[str, dict[str, Any], list[dict[str, Any]]]]
             {"sound": True},
         ],
     ),
+    FakeDashScope: (
+        SYNTHESIS,
+        {
+            "model": "wan2.7-i2v",
+            "input": {"prompt": "p", "media": [{"type": "first_frame", "url": URL}]},
+            "parameters": {"resolution": "720P", "duration": 5, "watermark": False},
+        },
+        [
+            {"model": "wan2.6-i2v"},
+            {"input": {"prompt": "p", "img_url": URL}},
+            {"input": {"prompt": "p", "media": []}},
+            {"input": {"prompt": "p", "media": {"first_frame": URL}}},
+            {"input": {"prompt": "p", "media": [{"type": "last_frame", "url": URL}]}},
+            {"input": {"prompt": "p", "media": [{"type": "first_frame", "url": URL}] * 2}},
+            {"parameters": {"resolution": "720p"}},
+            {"parameters": {"size": "1280*720"}},
+            {"parameters": {"duration": "5"}},
+            {"prompt": "p"},
+        ],
+    ),
+    FakeBytePlus: (
+        TASKS,
+        {
+            "model": "seedance-1-5-pro-251215",
+            "content": [{"type": "text", "text": "p"}, IMAGE | {"role": "first_frame"}],
+            "duration": 5,
+        },
+        [
+            {"content": {"text": "p"}},
+            {"content": [{"type": "text", "text": "p"}] * 2},
+            {"content": [{"type": "image_url", "image_url": URL}]},
+            {"content": [IMAGE | {"role": "last_frame"}]},
+            {"content": [IMAGE | {"role": "reference_image"}]},
+            {"model": "seedance-1-0-lite-t2v-250428"},
+            {"duration": 3},
+            {"ratio": "auto"},
+            {"resolution": "720P"},
+            {"safety_identifier": "n" * 65},
+            {"frames": 49},
+        ],
+    ),
     FakeVidu: (
         "/ent/v2/img2video",
         {"model": "viduq2-pro", "prompt": "p", "images": [URL], "duration": 5, "resolution": "720p"},
@@ -132,6 +176,7 @@ async def fake(request: pytest.FixtureRequest) -> AsyncIterator[TaskUpstream]:
 async def _post(fake: TaskUpstream, body: Any, *, key: str | None = None) -> int:
     scheme = "Token" if isinstance(fake, FakeVidu) else "Bearer"
     headers = {"Authorization": f"{scheme} {key or fake.key}", "X-Runway-Version": VERSION}
+    headers["X-DashScope-Async"] = "enable"
     async with (
         aiohttp.ClientSession() as session,
         session.post(f"{fake.base_url}{GOOD[type(fake)][0]}", json=body, headers=headers) as answer,
@@ -160,6 +205,15 @@ async def test_runway_wants_its_version(fake_runway: FakeRunway) -> None:
         session.post(f"{fake_runway.base_url}{path}", json=good, headers=headers) as answer,
     ):
         assert answer.status == 400
+
+
+async def test_dashscope_makes_clips_as_tasks_only() -> None:
+    """A submit that does not ask for a task is refused."""
+    path, good, _ = GOOD[FakeDashScope]
+    async with FakeDashScope() as fake, aiohttp.ClientSession() as session:
+        headers = {"Authorization": f"Bearer {fake.key}"}
+        async with session.post(f"{fake.base_url}{path}", json=good, headers=headers) as answer:
+            assert answer.status == 403
 
 
 async def test_kling_takes_an_id_once(fake_kling: FakeKling) -> None:
