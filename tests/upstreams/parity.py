@@ -1,7 +1,7 @@
 """Compares our requests with those of the vendors' own clients: `python -m tests.upstreams.parity`.
 
 The clients are no dependency of this project: install them beside it (byteplus-python-sdk-v2, dashscope,
-fal-client, google-genai, lumaai, openai, replicate, runwayml). Prints the table of
+fal-client, google-genai, lumaai, minimax-mcp, openai, pixverse-mcp, replicate, runwayml). Prints the table of
 docs/reference/providers.md, and fails when a difference is not explained.
 """
 
@@ -35,6 +35,7 @@ from fairstack_server.providers.base import (
 from fairstack_server.providers.http import provider_sessions
 from fairstack_server.providers.registry import build_providers
 from fairstack_server.settings import Settings
+from tests.upstreams.bfl import FakeBfl
 from tests.upstreams.byteplus import FakeBytePlus
 from tests.upstreams.dashscope import SYNTHESIS, FakeDashScope
 from tests.upstreams.fal import FakeFal
@@ -87,6 +88,16 @@ def _openai(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
     client.videos.retrieve(made.id)
     client.videos.delete(made.id)
     client.videos.list(limit=100, order="desc")
+
+
+def _bfl(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
+    client = package.BFLClient(fake.key, base_url=fake.base_url)
+    # The client knows the models of its time, which made images only; this one takes any field.
+    video = importlib.import_module("pydantic").create_model("Video", __config__={"extra": "allow"})
+    client.model_input_registry = {"flux-3-video": video}
+    inputs = {"mode": "i2v", "prompt": "slow zoom", "keyframes": [IMAGE.url], "duration": 5}
+    made = client.generate("flux-3-video", inputs | {"resolution": "hd", "generate_audio": True})
+    client.get_task_status(made.id)
 
 
 def _replicate(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
@@ -231,6 +242,27 @@ OLD_WORDS = {
 #: Package -> the module that it brings, where that has another name.
 MODULES = {"google-genai": "google.genai", "byteplus-python-sdk-v2": "byteplussdkarkruntime"}
 CLIENTS = (
+    Client(
+        "bfl",
+        "blackforest",
+        FakeBfl,
+        {"BFL_API_KEY": "$key", "BFL_URL": "$base"},
+        _order(
+            "/v1/flux-3-video",
+            {
+                "prompt": "prompt",
+                "image": "keyframes[0]",
+                "duration": "duration",
+                "resolution": "resolution",
+            },
+            image=IMAGE,
+            formats={"duration": "integer"},
+            values={"resolution": {"720p": "hd"}},
+            fixed={"mode": "i2v", "generate_audio": True},
+        ),
+        _bfl,
+        {"content-type": "the client names a type of the body that its GET does not have"},
+    ),
     Client(
         "byteplus",
         "byteplus-python-sdk-v2",
@@ -460,7 +492,8 @@ def _with_file(order: Order, folder: Path) -> Order:
 def _named(call: Seen, task_id: str) -> Seen:
     """The call with `<task>` for the id, which is never the same."""
     body = json.loads(json.dumps(call.body).replace(task_id, "<task>"))
-    return replace(call, path=call.path.replace(task_id, "<task>"), body=body)
+    query = {name: value.replace(task_id, "<task>") for name, value in call.query.items()}
+    return replace(call, path=call.path.replace(task_id, "<task>"), body=body, query=query)
 
 
 def _without(call: Seen, fields: Iterable[str]) -> tuple[Seen, list[str]]:
