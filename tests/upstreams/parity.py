@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import os
 import sys
 import tempfile
 import time
@@ -40,7 +41,10 @@ from tests.upstreams.byteplus import FakeBytePlus
 from tests.upstreams.dashscope import SYNTHESIS, FakeDashScope
 from tests.upstreams.fal import FakeFal
 from tests.upstreams.luma import FakeLuma
+from tests.upstreams.minimax import FakeMiniMax
 from tests.upstreams.openai_videos import FakeOpenAIVideos
+from tests.upstreams.pixverse import FakePixVerse
+from tests.upstreams.parity_xai import compare_xai
 from tests.upstreams.replicate import FakeReplicate
 from tests.upstreams.runway import FakeRunway
 from tests.upstreams.upstream import Script, Seen, Upstream
@@ -70,6 +74,8 @@ class Client:
     """Query fields and headers (by beginning) that differ, and why."""
     only_theirs: Mapping[str, str] = field(default_factory=dict)
     """Fields of the body, with dots, that only the client adds, and why; `null` stands for empty ones."""
+    python: tuple[int, int] = (3, 11)
+    """The first Python that the client runs on."""
 
 
 def _fal(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
@@ -223,6 +229,43 @@ def _byteplus(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
     tasks.list(page_num=1, page_size=500, model="seedance-1-5-pro-251215")
 
 
+def _minimax(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
+    # The module reads its settings when it is imported.
+    os.environ |= {"MINIMAX_API_KEY": fake.key, "MINIMAX_API_HOST": fake.base_url}
+    server = importlib.import_module("minimax_mcp.server")
+    vars(server)["api_client"] = package.MinimaxAPIClient(fake.key, fake.base_url)
+    server.generate_video(
+        model="MiniMax-Hailuo-2.3",
+        prompt="slow zoom",
+        first_frame_image=IMAGE.url,
+        duration=6,
+        resolution="768P",
+        async_mode=True,
+    )
+    server.query_video_generation(next(iter(fake.log.tasks)))
+
+
+def _pixverse(package: Any, fake: Upstream, kept: dict[str, Any]) -> None:
+    requests = importlib.import_module("pixverse_mcp.models.requests")
+
+    async def use() -> None:
+        client = package.PixverseClient(fake.key, base_url=fake.base_url)
+        picture = await client.upload_image(file_path=str(kept["path"]))
+        request = requests.ImageToVideoRequest(
+            prompt="slow zoom",
+            model="v4.5",
+            duration=5,
+            quality="720p",
+            img_id=picture.img_id,
+            seed=7,
+            motion_mode=None,
+        )
+        made = await client.image_to_video(request)
+        await client.get_video_result(made.video_id)
+
+    asyncio.run(use())
+
+
 def _order(endpoint: str, field_map: Mapping[str, str], **more: Any) -> Order:
     told: dict[str, Any] = {"nonce": "n", "model": "m", "prompt": "slow zoom", "duration_seconds": 5.0}
     shape = {"aspect_ratio": "16:9", "resolution": "720p", "width": 1280, "height": 720, "seed": 7}
@@ -239,8 +282,17 @@ OLD_WORDS = {
     "input.extend_prompt": "an old name of parameters.prompt_extend, deprecated by the client itself",
     "input.function": "the client names there what the path names",
 }
+PIXVERSE_OFF = dict.fromkeys(
+    ("water_mark", "play_bgm", "sound_effect_switch"),
+    "the client says that it wants none, which is the default",
+)
 #: Package -> the module that it brings, where that has another name.
-MODULES = {"google-genai": "google.genai", "byteplus-python-sdk-v2": "byteplussdkarkruntime"}
+MODULES = {
+    "google-genai": "google.genai",
+    "byteplus-python-sdk-v2": "byteplussdkarkruntime",
+    "minimax-mcp": "minimax_mcp.client",
+    "pixverse-mcp": "pixverse_mcp.client",
+}
 CLIENTS = (
     Client(
         "bfl",
@@ -405,6 +457,31 @@ CLIENTS = (
         STAINLESS | NO_BODY,
     ),
     Client(
+        "minimax",
+        "minimax-mcp",
+        FakeMiniMax,
+        {"MINIMAX_API_KEY": "$key", "MINIMAX_URL": "$base"},
+        _order(
+            "/v1/video_generation",
+            {
+                "prompt": "prompt",
+                "image": "first_frame_image",
+                "duration": "duration",
+                "resolution": "resolution",
+            },
+            image=IMAGE,
+            duration_seconds=6.0,
+            resolution="768p",
+            formats={"duration": "integer", "resolution": "upper"},
+            fixed={"model": "MiniMax-Hailuo-2.3"},
+        ),
+        _minimax,
+        {
+            "mm-api-source": "the client tells its name",
+            "content-type": "the client names a type of the body that its GET does not have",
+        },
+    ),
+    Client(
         "openai_videos",
         "openai",
         FakeOpenAIVideos,
@@ -417,6 +494,31 @@ CLIENTS = (
         ),
         _openai,
         STAINLESS | {"content-type": "the boundary of a form is each client's own"},
+    ),
+    Client(
+        "pixverse",
+        "pixverse-mcp",
+        FakePixVerse,
+        {"PIXVERSE_API_KEY": "$key", "PIXVERSE_URL": "$base"},
+        _order(
+            "/openapi/v2/video/img/generate",
+            {
+                "prompt": "prompt",
+                "image": "img_id",
+                "duration": "duration",
+                "resolution": "quality",
+                "seed": "seed",
+            },
+            image=IMAGE,
+            fixed={"model": "v4.5"},
+        ),
+        _pixverse,
+        {
+            "ai-trace-id": "every call has its own; an order's is made of our nonce",
+            "content-type": "the boundary of a form is each client's own",
+        },
+        only_theirs=PIXVERSE_OFF,
+        python=(3, 12),
     ),
     Client(
         "replicate",
@@ -484,7 +586,7 @@ async def _ours(client: Client, fake: Upstream, folder: Path) -> None:
 
 def _with_file(order: Order, folder: Path) -> Order:
     """The order with an image that can be read, for the vendor that wants it inline."""
-    if "instances[0].image" not in order.field_map.values():
+    if not {"instances[0].image", "img_id"} & set(order.field_map.values()):
         return order
     return replace(order, image=InputFile("image/png", "00", str(folder / "image.png")))
 
@@ -532,7 +634,7 @@ async def compare(client: Client, folder: Path) -> tuple[str, list[str]]:
     seen: list[dict[str, Seen]] = []
     (folder / "image.png").write_bytes(b"\x89PNG not really")
     package = importlib.import_module(MODULES.get(client.package, client.package.replace("-", "_")))
-    kept = {"image": (folder / "image.png").read_bytes()}
+    kept = {"image": (folder / "image.png").read_bytes(), "path": folder / "image.png"}
     for who in ("ours", "theirs"):
         async with client.fake() as fake:
             # In the queue, since some vendors stop nothing that has begun.
@@ -562,11 +664,15 @@ async def compare(client: Client, folder: Path) -> tuple[str, list[str]]:
 
 
 async def main() -> int:
-    """Compare every client that is installed; 1 when something is not explained."""
+    """Compare every client that this Python can run; 1 when something is not explained."""
     failures: list[str] = []
     sys.stdout.write("| provider | client | requests compared | differences |\n|---|---|---|---|\n")
     with tempfile.TemporaryDirectory() as folder:
         for client in CLIENTS:
+            if sys.version_info < client.python:
+                wanted = ".".join(map(str, client.python))
+                sys.stderr.write(f"{client.package} is not compared: it wants Python {wanted}\n")
+                continue
             row, wrong = await compare(client, Path(folder))
             sys.stdout.write(f"{row}\n")
             failures += wrong

@@ -24,6 +24,10 @@ _COMMON: Fields = {
     "seed": Field("integer", minimum=0, maximum=2**31 - 1),
     "template_id": Field("integer"),
     "water_mark": Field("switch"),
+    "play_bgm": Field("switch"),
+    "sound_effect_switch": Field("switch"),
+    "sound_effect_content": Field(pattern=r"(?s).{0,2048}"),
+    "sound_mode": Field(),
 }
 _PICTURE = Field("integer", minimum=1, required=True)
 _RATIOS = ("16:9", "4:3", "1:1", "3:4", "9:16", "2:3", "3:2", "21:9")
