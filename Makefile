@@ -69,6 +69,14 @@ check: .venv/.installed-dev ## Format, lint, types, imports, generated files
 bench: .venv/.installed-dev ## Measure submits/s, gets/s and the overhead of a job
 	@$(BIN)/python -m bench
 
+# PYTHON=python3.12 compares those clients, too, that want a newer Python than ours.
+parity: ## Compare our requests with the vendors' own clients, installed for this alone
+	@venv=$$(mktemp -d) && trap 'rm -rf "$$venv"' EXIT && \
+	  $(or $(PYTHON),$(firstword $(wildcard $(BIN)/python) python3)) -m venv "$$venv" && \
+	  "$$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+	    -r tests/upstreams/parity-requirements.txt && \
+	  PYTHONPATH=src "$$venv/bin/python" -m tests.upstreams.parity
+
 fmt: .venv/.installed-dev ## Format the code and mend what can be mended
 	@$(BIN)/ruff format $(CODE)
 	@$(BIN)/ruff check --fix $(CODE)

@@ -43,8 +43,8 @@ from tests.upstreams.fal import FakeFal
 from tests.upstreams.luma import FakeLuma
 from tests.upstreams.minimax import FakeMiniMax
 from tests.upstreams.openai_videos import FakeOpenAIVideos
-from tests.upstreams.pixverse import FakePixVerse
 from tests.upstreams.parity_xai import compare_xai
+from tests.upstreams.pixverse import FakePixVerse
 from tests.upstreams.replicate import FakeReplicate
 from tests.upstreams.runway import FakeRunway
 from tests.upstreams.upstream import Script, Seen, Upstream
@@ -676,6 +676,9 @@ async def main() -> int:
             row, wrong = await compare(client, Path(folder))
             sys.stdout.write(f"{row}\n")
             failures += wrong
+        row, wrong = await compare_xai(Path(folder))
+        sys.stdout.write(f"{row}\n")
+        failures += wrong
     sys.stderr.write("".join(f"{line}\n" for line in failures))
     return 1 if failures else 0
 

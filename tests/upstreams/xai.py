@@ -39,6 +39,8 @@ TAKEN: dict[str, Fields] = {
         "duration": Field("integer", minimum=1, maximum=10),
     },
 }
+#: Every word that says how a video stands.
+STATUSES = ("pending", "done", "expired", "failed")
 WORDS = {
     400: "Client specified an invalid argument",
     401: "The request carries no credentials",
