@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from fairstack_server.clock import SystemClock
-from fairstack_server.providers.base import CancelOutcome, Fault, Order, ProviderError, Submission, Succeeded
+from fairstack_server.jsonvalue import JSONObject
+from fairstack_server.providers.base import (
+    CancelOutcome,
+    Fault,
+    Order,
+    ProviderError,
+    Ref,
+    Submission,
+    Succeeded,
+)
 from fairstack_server.providers.dashscope import DashScope, media_list
 from fairstack_server.providers.http import Sessions
 from tests.providers.makers import image_file
@@ -76,7 +85,7 @@ async def test_an_order_with_a_picture_is_never_found(
 async def test_what_has_begun_goes_on(provider: DashScope, fake: FakeDashScope) -> None:
     """A task that left the queue cannot be stopped, and brings its clip."""
     fake.script = Script(render_polls=1)
-    ref = {"id": await _submitted(provider, WORDS)}
+    ref: Ref = {"id": await _submitted(provider, WORDS)}
     assert await provider.cancel(ref) is CancelOutcome.TOO_LATE
     await provider.poll(ref)
     assert isinstance(await provider.poll(ref), Succeeded)
@@ -93,7 +102,7 @@ async def test_an_unpaid_account_is_the_operator_s_business(provider: DashScope,
 
 def test_media_are_a_list_of_types() -> None:
     """Several references of one type are several entries, in their order."""
-    named = {"first_frame": "https://a/1", "reference_image": ["https://a/2", "https://a/3"]}
+    named: JSONObject = {"first_frame": "https://a/1", "reference_image": ["https://a/2", "https://a/3"]}
     assert media_list(named) == [
         {"type": "first_frame", "url": "https://a/1"},
         {"type": "reference_image", "url": "https://a/2"},
