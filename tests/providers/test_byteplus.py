@@ -81,3 +81,12 @@ def test_a_route_with_an_unknown_role_sends_nothing() -> None:
     with pytest.raises(ProviderError, match=r"content\.middle_frame; known are first_frame") as caught:
         content_parts({"middle_frame": "https://a/1"})
     assert (caught.value.sent, caught.value.permanent) == (False, True)
+
+
+async def test_an_unpaid_account_has_a_key_that_takes_no_order(
+    provider: BytePlus, fake: FakeBytePlus
+) -> None:
+    """The check of the key names the balance, not the key, as what is wrong."""
+    fake.overdue = True
+    checked = await provider.check_key()
+    assert not checked.accepted and "no credits left" in checked.message

@@ -123,8 +123,7 @@ class FakeBytePlus(TaskUpstream):
         # BytePlus's own client sends what it has no value for as null.
         body = {name: value for name, value in body.items() if value is not None}
         if self.overdue:
-            error = {"code": "AccountOverdueError", "message": "The account has an overdue balance."}
-            return web.json_response({"error": {**error, "param": "", "type": "Forbidden"}}, status=403)
+            return _overdue()
         if str(body.get("model")) not in TAKEN:
             return self.error(404, f"The model or endpoint {body.get('model')} does not exist")
         if (wrong := complaint_of(body)) is not None:
@@ -150,6 +149,8 @@ class FakeBytePlus(TaskUpstream):
         await self.note("list", request)
         if not self.authorized(request):
             return self.error(401, "The API key doesn't exist")
+        if self.overdue:
+            return _overdue()
         known = {"page_num", "page_size", "filter.status", "filter.task_ids", "filter.model"}
         page, size = int(request.query.get("page_num", "1")), int(request.query.get("page_size", "10"))
         if set(request.query) - known or not 1 <= page <= 500 or not 1 <= size <= 500:
@@ -182,6 +183,11 @@ class FakeBytePlus(TaskUpstream):
             code, message = FAILURES[outcome]
             return shown | {"error": {"code": code, "message": message}}
         return shown
+
+
+def _overdue() -> web.Response:
+    error = {"code": "AccountOverdueError", "message": "The account has an overdue balance."}
+    return web.json_response({"error": {**error, "param": "", "type": "Forbidden"}}, status=403)
 
 
 #: What a finished task shows where its order said nothing.

@@ -147,7 +147,10 @@ class BytePlus:
         told = answer.json_object() or {}
         if answer.ok and isinstance(told.get("items"), list):
             return working_key()
-        return failed_check(self._http, answer, object_in(told, "error").get("message"))
+        error = object_in(told, "error")
+        if answer.is_refusal and error.get("code") == _NO_CREDIT:
+            return working_key(credits_left=0)
+        return failed_check(self._http, answer, error.get("message"))
 
     async def _body(self, order: Order) -> JSONObject:
         urls = await file_urls(order)

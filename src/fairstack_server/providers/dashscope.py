@@ -92,9 +92,8 @@ class DashScope:
                 seconds = number_in(object_in(told, "usage"), "duration")
                 return Succeeded(ClipAt(url=url), ClipFacts(duration_seconds=seconds))
             case "FAILED":
-                return (
-                    MODERATED if _is_moderation(output) else render_failed(self._http, output.get("message"))
-                )
+                said = output.get("message")
+                return MODERATED if _is_moderation(output) else render_failed(self._http, said)
             case "CANCELED":
                 return CANCELLED
             case "UNKNOWN":
