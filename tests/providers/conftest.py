@@ -15,9 +15,20 @@ from tests.upstreams.fixtures import (
     fake_pixverse,
     fake_vertex,
     fake_videos,
+    fake_vidu,
+    fake_xai,
 )
 
-__all__ = ["fake_fal", "fake_kling", "fake_minimax", "fake_pixverse", "fake_vertex", "fake_videos"]
+__all__ = [
+    "fake_fal",
+    "fake_kling",
+    "fake_minimax",
+    "fake_pixverse",
+    "fake_vertex",
+    "fake_videos",
+    "fake_vidu",
+    "fake_xai",
+]
 
 
 @pytest.fixture

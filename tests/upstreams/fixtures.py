@@ -17,6 +17,8 @@ from tests.upstreams.pixverse import FakePixVerse
 from tests.upstreams.replicate import FakeReplicate
 from tests.upstreams.runway import FakeRunway
 from tests.upstreams.vertex import FakeVertex
+from tests.upstreams.vidu import FakeVidu
+from tests.upstreams.xai import FakeXAI
 
 
 @pytest.fixture
@@ -94,3 +96,17 @@ async def fake_pixverse() -> AsyncIterator[FakePixVerse]:
     """A running stand-in of PixVerse, with an empty log."""
     async with FakePixVerse() as pixverse:
         yield pixverse
+
+
+@pytest.fixture
+async def fake_vidu() -> AsyncIterator[FakeVidu]:
+    """A running stand-in of Vidu, with an empty log."""
+    async with FakeVidu() as vidu:
+        yield vidu
+
+
+@pytest.fixture
+async def fake_xai() -> AsyncIterator[FakeXAI]:
+    """A running stand-in of xAI, with an empty log."""
+    async with FakeXAI() as xai:
+        yield xai
