@@ -76,7 +76,7 @@ class FakeBfl(TaskUpstream):
         body = await self.order(request)
         if isinstance(body, web.Response):
             return body
-        if (wrong := _complaint(body)) is not None:
+        if (wrong := complaint_of(body)) is not None:
             place, _, message = wrong.partition(" ")
             told = {"loc": ["body", place], "msg": message, "type": "value_error"}
             return web.json_response({"detail": [told]}, status=422)
@@ -117,7 +117,8 @@ class FakeBfl(TaskUpstream):
         return shown | {"progress": round(task.progress, 3)}
 
 
-def _complaint(body: Mapping[str, Any]) -> str | None:
+def complaint_of(body: Mapping[str, Any]) -> str | None:
+    """The first thing that is wrong with this body; None when nothing is."""
     fields = TAKEN.get(str(body.get("mode")))
     if fields is None:
         return f"mode is none of {list(TAKEN)}"

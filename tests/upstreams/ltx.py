@@ -91,7 +91,7 @@ class FakeLtx(TaskUpstream):
         if isinstance(body, web.Response):
             return body
         kind = request.match_info["kind"]
-        if (wrong := complaint(body, TAKEN[kind]) or _unsupported(body)) is not None:
+        if (wrong := complaint_of(kind, body)) is not None:
             return self.error(400, wrong)
         return self.taken(body, endpoint=kind)
 
@@ -116,6 +116,11 @@ class FakeLtx(TaskUpstream):
         if status == "failed":
             return shown | {"completed_at": iso(task.created_at), "error": _error(*ENDINGS[outcome])}
         return shown
+
+
+def complaint_of(kind: str, body: Mapping[str, Any]) -> str | None:
+    """The first thing that is wrong with the body of such an order; None when nothing is."""
+    return complaint(body, TAKEN[kind]) or _unsupported(body)
 
 
 def _error(status: int, message: str) -> dict[str, str]:
