@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import time
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from fairstack_server.media.sniff import ClipType, SoundType, agrees, looks_like
 
 _HEAD_BYTES = 16
 _BLANK_BYTES = 1024 * 1024
+#: A file that nobody has written to for so long belongs to no request any more.
+_LEFT_SECONDS = 3600
 _WANTED = {"clip": "an MP4 or MOV", "sound": "a WAV, MP3, M4A, AAC, FLAC or Ogg file"}
 
 
@@ -87,7 +90,7 @@ class RecordingFetch:
 
     @contextlib.asynccontextmanager
     async def _new_file(self) -> AsyncIterator[Path]:
-        await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(_clear, self._folder)
         path = (self._folder / f"recording-{random_base62(16)}").absolute()
         try:
             yield path
@@ -149,6 +152,15 @@ class RecordingFetch:
 async def one_piece(data: bytes) -> AsyncIterator[bytes]:
     """Bytes that are in memory, as content that is read."""
     yield data
+
+
+def _clear(folder: Path) -> None:
+    """Make the folder, and remove what a server that was killed has left in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("recording-*"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < time.time() - _LEFT_SECONDS:
+                path.unlink()
 
 
 def _finish(path: Path, facts: Recording) -> str:
