@@ -4,7 +4,15 @@ import { BadArgument, FairStackError, UnexpectedAnswer, Unreachable } from "./er
 import type { Broken, Outcome, Reply, Request } from "./exchange.js";
 import { aborted } from "./patience.js";
 import { refusalClass } from "./refusals.js";
-import { errorObject, isJson, isObject, parsed, pauseBeforeRetry, retryAfterSeconds, whole } from "./retry.js";
+import {
+  errorObject,
+  isJson,
+  isObject,
+  parsed,
+  pauseBeforeRetry,
+  retryAfterSeconds,
+  whole,
+} from "./retry.js";
 import type { Transport } from "./transport.js";
 
 export const IDEMPOTENCY_HEADER = "Idempotency-Key";

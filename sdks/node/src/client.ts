@@ -66,8 +66,15 @@ export class Client {
   constructor(options: FairStackOptions, platform: Platform) {
     const { apiKey, baseURL, mode = "live", fetch = globalThis.fetch, clock = systemClock } = options;
     const connection = connect(platform, apiKey, baseURL, mode);
-    if (typeof fetch !== "function") throw new BadArgument("This runtime has no fetch: give one", { param: "fetch" });
-    const transport = new Transport(connection, mannersOf(connection.baseURL, options), clock, platform, fetch);
+    if (typeof fetch !== "function")
+      throw new BadArgument("This runtime has no fetch: give one", { param: "fetch" });
+    const transport = new Transport(
+      connection,
+      mannersOf(connection.baseURL, options),
+      clock,
+      platform,
+      fetch,
+    );
     this.#transport = transport;
     this.generate = new Generate(transport);
     this.jobs = new Jobs(transport);
@@ -84,6 +91,11 @@ export class Client {
     return this.#transport.manners.baseURL;
   }
 
+  /** What Node, Deno and Bun show of it. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return `<FairStack ${this.baseURL}>`;
+  }
+
   /** The exact price of this request; nothing is made, held or charged. */
   estimate(request: VideoRequest, options: CallOptions = {}): Promise<Estimate> {
     return this.generate.estimate(request, options);
@@ -91,7 +103,11 @@ export class Client {
 
   /** What was charged, grouped by day, model, key or tag; by default in the last 30 days. */
   usage(query: UsageQuery = {}, options: CallOptions = {}): Promise<Usage> {
-    return callJson<Usage>(this.#transport, { method: "GET", path: "/v1/usage", query: { ...query } }, options.signal);
+    return callJson<Usage>(
+      this.#transport,
+      { method: "GET", path: "/v1/usage", query: { ...query } },
+      options.signal,
+    );
   }
 
   /** Any call of the API, with this client's manners. Throws FairStackError unless it succeeds. */
@@ -103,7 +119,9 @@ export class Client {
 function mannersOf(baseURL: string, options: FairStackOptions): Transport["manners"] {
   const { timeout = DEFAULT_TIMEOUT_MS, maxRetries = DEFAULT_MAX_RETRIES } = options;
   if (!(timeout > 0 && timeout < 2 ** 31)) {
-    throw new BadArgument("timeout must be more than 0 milliseconds, and less than 25 days", { param: "timeout" });
+    throw new BadArgument("timeout must be more than 0 milliseconds, and less than 25 days", {
+      param: "timeout",
+    });
   }
   if (!(maxRetries >= 0)) throw new BadArgument("maxRetries must be 0 or more", { param: "maxRetries" });
   return { baseURL, timeoutMs: timeout, maxRetries, retryMs: RETRY_MS, draw: Math.random };
@@ -125,7 +143,13 @@ export class Jobs {
   /** All jobs that fit, newest first; pages are fetched as you go. */
   list(query: JobQuery = {}, options: CallOptions = {}): Listing<Job> {
     const transport = this.#transport;
-    return listing(transport, "/v1/jobs", query, (record: JobRecord) => new Job(transport, record), options.signal);
+    return listing(
+      transport,
+      "/v1/jobs",
+      query,
+      (record: JobRecord) => new Job(transport, record),
+      options.signal,
+    );
   }
 
   /** Cancel the job; `cancellation` says what came of it. Throws JobNotCancellable if it has ended. */
@@ -152,7 +176,11 @@ export class Models {
 
   /** One model, by key or alias. */
   async get(key: string, options: CallOptions = {}): Promise<Model> {
-    return callJson<Model>(this.#transport, { method: "GET", path: `/v1/models/${pathPart(key)}` }, options.signal);
+    return callJson<Model>(
+      this.#transport,
+      { method: "GET", path: `/v1/models/${pathPart(key)}` },
+      options.signal,
+    );
   }
 }
 
@@ -200,7 +228,11 @@ export class Files {
 
   /** What is known of an uploaded file. */
   async get(fileId: string, options: CallOptions = {}): Promise<FileRecord> {
-    return callJson<FileRecord>(this.#transport, { method: "GET", path: `/v1/files/${pathPart(fileId)}` }, options.signal);
+    return callJson<FileRecord>(
+      this.#transport,
+      { method: "GET", path: `/v1/files/${pathPart(fileId)}` },
+      options.signal,
+    );
   }
 
   /** Delete an uploaded file. */
@@ -220,7 +252,11 @@ export class ApiKeys {
 
   /** The account's keys, without their secrets. */
   async list(options: CallOptions = {}): Promise<ApiKey[]> {
-    const { items } = await callJson<{ items?: ApiKey[] }>(this.#transport, { method: "GET", path: "/v1/api-keys" }, options.signal);
+    const { items } = await callJson<{ items?: ApiKey[] }>(
+      this.#transport,
+      { method: "GET", path: "/v1/api-keys" },
+      options.signal,
+    );
     if (!Array.isArray(items)) throw new UnexpectedAnswer("/v1/api-keys did not answer with items");
     return items;
   }
@@ -234,7 +270,11 @@ export class ApiKeys {
   /** Change what is given; `cap_micro: null` takes the monthly cap away. */
   async update(keyId: string, change: ApiKeyChange, options: CallOptions = {}): Promise<ApiKey> {
     const path = `/v1/api-keys/${pathPart(keyId)}`;
-    return callJson<ApiKey>(this.#transport, { method: "PATCH", path, body: jsonBody(change), replay: "safe" }, options.signal);
+    return callJson<ApiKey>(
+      this.#transport,
+      { method: "PATCH", path, body: jsonBody(change), replay: "safe" },
+      options.signal,
+    );
   }
 
   /** Revoke the key; it is refused from now on. */

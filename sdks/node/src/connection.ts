@@ -56,7 +56,9 @@ function checkedURL(given: string): string {
   const parts = parsedURL(url);
   const usable = parts !== undefined && /^https?:$/.test(parts.protocol) && parts.port !== "0";
   if (!usable || parts.search || parts.hash || parts.username) {
-    throw new NotConfigured(`The base URL ${JSON.stringify(given)} cannot be used. Write it like http://127.0.0.1:8787`);
+    throw new NotConfigured(
+      `The base URL ${JSON.stringify(given)} cannot be used. Write it like http://127.0.0.1:8787`,
+    );
   }
   // People copy the address with the version in it.
   return url.replace(/\/+$/, "").replace(/\/v1$/, "");

@@ -21,7 +21,7 @@ export async function* followEvents(
 ): AsyncGenerator<JobEvent, void, undefined> {
   const { clock } = transport;
   const reader = new EventReader(lastEventId);
-  for (let heardAt = clock.now(); ; ) {
+  for (let heardAt = clock.now(); ;) {
     const openedAt = clock.now();
     const chunks = await open(transport, jobId, reader.lastId, signal);
     let told = false;

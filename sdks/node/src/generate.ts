@@ -9,7 +9,7 @@ import type { Transport } from "./transport.js";
 import type { CallOptions, JobRecord, Result, SubmitOptions, VideoRequest, WaitOptions } from "./types.js";
 
 const PATH = "/v1/generations/video";
-const SOURCES = ["image", "end_image", "video"] as const;
+const SOURCES = ["image", "end_image", "video", "audio_url"] as const;
 const DEFAULT_CONCURRENCY = 4;
 
 export interface ManyOptions extends WaitOptions {
@@ -33,8 +33,8 @@ export class Generate {
    * Submit a job; gives it at once with its id and its price.
    *
    * However often the request has to be sent, one job is made: each call carries an Idempotency-Key (yours, if
-   * you give one, also makes your own repeats safe). Paths, Blobs and bytes given as pictures or video are
-   * uploaded first.
+   * you give one, also makes your own repeats safe). Paths, Blobs and bytes given as pictures, video or
+   * sound are uploaded first.
    */
   async video(request: VideoRequest, options: SubmitOptions = {}): Promise<Job> {
     const { idempotencyKey, signal } = options;
@@ -60,7 +60,12 @@ export class Generate {
   /** The exact price of this request; nothing is made, held or charged. */
   async estimate(request: VideoRequest, options: CallOptions = {}): Promise<Estimate> {
     const body = await bodyOf(this.#transport, request, false, options.signal);
-    const asked = { method: "POST", path: PATH, body: jsonBody({ ...body, confirm: false }), replay: "safe" } as const;
+    const asked = {
+      method: "POST",
+      path: PATH,
+      body: jsonBody({ ...body, confirm: false }),
+      replay: "safe",
+    } as const;
     const answer = await callJson<{ estimated_cost?: Estimate }>(this.#transport, asked, options.signal);
     if (!answer.estimated_cost) throw new UnexpectedAnswer(`${PATH} did not answer with a price`);
     return answer.estimated_cost;
@@ -72,7 +77,10 @@ export class Generate {
    * As Promise.allSettled: one entry for each request, in their order, `{ status: "fulfilled", value: result }` or
    * `{ status: "rejected", reason: error }`. After an abort the rest is not submitted.
    */
-  async many(requests: Iterable<VideoRequest>, options: ManyOptions = {}): Promise<PromiseSettledResult<Result>[]> {
+  async many(
+    requests: Iterable<VideoRequest>,
+    options: ManyOptions = {},
+  ): Promise<PromiseSettledResult<Result>[]> {
     const { concurrency = DEFAULT_CONCURRENCY, onProgress, ...waiting } = options;
     if (!(concurrency >= 1)) throw new BadArgument("concurrency must be 1 or more", { param: "concurrency" });
     const todo = [...requests].entries();
@@ -96,7 +104,9 @@ export class Generate {
   #idempotencyKey(given: string | undefined): string {
     if (given === undefined) return `node-${this.#transport.platform.randomHex(16)}`;
     if (!/^[!-~]{1,255}$/.test(given)) {
-      throw new BadArgument("idempotencyKey must be 1 to 255 visible ASCII characters", { param: "idempotencyKey" });
+      throw new BadArgument("idempotencyKey must be 1 to 255 visible ASCII characters", {
+        param: "idempotencyKey",
+      });
     }
     return given;
   }
@@ -111,11 +121,14 @@ async function bodyOf(
 ): Promise<Body> {
   const body: Body = { ...request };
   if ("confirm" in body) {
-    throw new BadArgument("confirm is not asked for here: client.estimate(request) gives the price", { param: "confirm" });
+    throw new BadArgument("confirm is not asked for here: client.estimate(request) gives the price", {
+      param: "confirm",
+    });
   }
   for (const name of SOURCES) {
     const source = request[name];
-    if (source !== undefined && source !== null) body[name] = await nameOf(transport, name, source, inline, signal);
+    if (source !== undefined && source !== null)
+      body[name] = await nameOf(transport, name, source, inline, signal);
   }
   if (request.images) body["images"] = await namesOf(transport, request.images, inline, signal);
   return body;
@@ -127,7 +140,8 @@ async function namesOf(
   inline: boolean,
   signal: AbortSignal | undefined,
 ): Promise<string[]> {
-  if (!Array.isArray(images)) throw new BadArgument("images must be a list of pictures, not one", { param: "images" });
+  if (!Array.isArray(images))
+    throw new BadArgument("images must be a list of pictures, not one", { param: "images" });
   const names: string[] = [];
   for (const image of images) names.push(await nameOf(transport, "images", image, inline, signal));
   return names;
@@ -135,7 +149,7 @@ async function namesOf(
 
 /** The same key wants the same body, and a second upload would have another id: say what the first was. */
 function tellUploads(error: FairStackError, request: VideoRequest, body: Body): void {
-  const named = (["image", "end_image", "video", "images"] as const).filter(
+  const named = ([...SOURCES, "images"] as const).filter(
     (name) => body[name] !== request[name] && JSON.stringify(body[name]) !== JSON.stringify(request[name]),
   );
   if (!error.idempotencyKey || named.length === 0) return;

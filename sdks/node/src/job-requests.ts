@@ -39,7 +39,11 @@ export async function fetchJob(
 }
 
 /** Cancel the job; one that is cancelled already is simply returned. Throws JobNotCancellable if it has ended otherwise. */
-export async function cancelJob(transport: Transport, jobId: string, signal?: AbortSignal): Promise<JobRecord> {
+export async function cancelJob(
+  transport: Transport,
+  jobId: string,
+  signal?: AbortSignal,
+): Promise<JobRecord> {
   const request: Request = { method: "POST", path: `/v1/jobs/${pathPart(jobId)}/cancel`, replay: "safe" };
   try {
     return await callJson<JobRecord>(transport, request, signal);

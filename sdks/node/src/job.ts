@@ -105,7 +105,9 @@ export class Job {
    * Waits `timeout` milliseconds, by default as long as the model's longest job. Throws GenerationFailed,
    * GenerationCancelled, Aborted, or WaitTimeout, which leaves the job running and says how to wait again.
    */
-  async wait(options: WaitOptions & { onProgress?: ((job: Job) => unknown) | undefined } = {}): Promise<Result> {
+  async wait(
+    options: WaitOptions & { onProgress?: ((job: Job) => unknown) | undefined } = {},
+  ): Promise<Result> {
     await waitUntilEnded(this.#transport, this, (record) => (this.#record = record), options);
     if (this.status === "failed") throw new GenerationFailed(this);
     if (this.status === "cancelled") throw new GenerationCancelled(this);
@@ -134,7 +136,11 @@ export class Job {
   }
 
   /** What Node, Deno and Bun show of it. */
-  [Symbol.for("nodejs.util.inspect.custom")](_depth: number, options: object, inspect?: (...of: unknown[]) => string) {
+  [Symbol.for("nodejs.util.inspect.custom")](
+    _depth: number,
+    options: object,
+    inspect?: (...of: unknown[]) => string,
+  ) {
     return `Job ${inspect ? inspect(this.#record, options) : JSON.stringify(this.#record)}`;
   }
 }

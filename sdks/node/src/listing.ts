@@ -32,10 +32,11 @@ export function listing<Raw, T>(
   signal: AbortSignal | undefined,
 ): Listing<T> {
   return new Listing(async function* () {
-    for (let cursor: string | null = null; ; ) {
+    for (let cursor: string | null = null; ;) {
       const request = { method: "GET", path, query: { ...query, cursor } } as const;
       const page: Page<Raw> = await callJson<Page<Raw>>(transport, request, signal);
-      if (!Array.isArray(page.items)) throw new UnexpectedAnswer(`${path} did not answer with a page of items`);
+      if (!Array.isArray(page.items))
+        throw new UnexpectedAnswer(`${path} did not answer with a page of items`);
       yield { ...page, items: page.items.map(convert) };
       if (!page.has_more || !page.next_cursor || page.next_cursor === cursor) return;
       cursor = page.next_cursor;

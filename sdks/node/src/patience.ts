@@ -55,12 +55,16 @@ export class Patience {
     if (this.#caller?.aborted) throw aborted(this.#caller);
     if (error instanceof FairStackError) throw error;
     if (this.#over) return { kind: "broken", sent: true, reason: "no answer within the timeout" };
-    const code = codeOf(error);
+    const code = codeOf(error) ?? denosCode(error);
     if (code !== undefined && NEVER_LEFT.has(code)) {
       return { kind: "broken", sent: false, reason: `no connection (${code})` };
     }
     // Never the runtime's own words: they can quote headers.
-    return { kind: "broken", sent: true, reason: code ? `the connection broke (${code})` : "the connection broke" };
+    return {
+      kind: "broken",
+      sent: true,
+      reason: code ? `the connection broke (${code})` : "the connection broke",
+    };
   }
 
   #giveUp(): void {
@@ -72,6 +76,13 @@ export class Patience {
 /** The error of a call that the caller's signal ended. */
 export function aborted(signal: AbortSignal): Aborted {
   return new Aborted("The call was aborted by its signal.", { cause: signal.reason as unknown });
+}
+
+/** Deno says in words alone that there was no connection. */
+function denosCode(error: unknown): string | undefined {
+  const cause = error instanceof Error ? error.cause : undefined;
+  const words = cause instanceof Error ? cause.message : "";
+  return words.includes("client error (Connect)") ? "ECONNREFUSED" : undefined;
 }
 
 /** The code of an error, or of what caused it; runtimes hide it at different depths. */

@@ -29,7 +29,12 @@ export async function save(transport: Transport, record: JobRecord, target: stri
   return { path: file.path, bytes: file.bytes };
 }
 
-async function fetchInto(transport: Transport, record: JobRecord, url: string, file: PartFile): Promise<void> {
+async function fetchInto(
+  transport: Transport,
+  record: JobRecord,
+  url: string,
+  file: PartFile,
+): Promise<void> {
   const { manners } = transport;
   for (let attempt = 0; ; attempt++) {
     const problem = judge(record, await transport.download(url, file, undefined), file);
@@ -43,11 +48,18 @@ async function fetchInto(transport: Transport, record: JobRecord, url: string, f
 }
 
 /** What is wrong with this copy, and whether another try may mend it; undefined if nothing is. */
-function judge(record: JobRecord, outcome: Outcome, file: PartFile): { reason: string; mends: boolean } | undefined {
+function judge(
+  record: JobRecord,
+  outcome: Outcome,
+  file: PartFile,
+): { reason: string; mends: boolean } | undefined {
   if (outcome.kind === "broken") return { reason: outcome.reason, mends: true };
   const { status } = outcome;
   if (status !== 200) {
-    return { reason: `the media server answered ${status}`, mends: status >= 500 || [408, 429].includes(status) };
+    return {
+      reason: `the media server answered ${status}`,
+      mends: status >= 500 || [408, 429].includes(status),
+    };
   }
   const promised = record.metadata;
   if (promised?.bytes !== undefined && promised.bytes !== file.bytes) {

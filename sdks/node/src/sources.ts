@@ -1,4 +1,4 @@
-/** Turn pictures and clips of this machine into something that a request can name. */
+/** Turn pictures, clips and sounds of this machine into something that a request can name. */
 import type { FileRecord } from "./api.js";
 import { callJson } from "./call.js";
 import { BadArgument } from "./errors.js";
@@ -18,8 +18,15 @@ const MAGIC: readonly (readonly [number, string, string])[] = [
   [4, "ftypavif", "image/avif"],
   [4, "ftyphei", "image/heic"],
   [4, "ftypqt", "video/quicktime"],
+  [4, "ftypM4A", "audio/mp4"],
   [4, "ftyp", "video/mp4"],
   [0, "\x1a\x45\xdf\xa3", "video/webm"],
+  [8, "WAVE", "audio/wav"],
+  [0, "fLaC", "audio/flac"],
+  [0, "OggS", "audio/ogg"],
+  [0, "ID3", "audio/mpeg"],
+  [0, "\xff\xfb", "audio/mpeg"],
+  [0, "\xff\xf1", "audio/aac"],
 ];
 const EXTENSIONS: Readonly<Record<string, string>> = {
   png: "image/png",
@@ -32,6 +39,12 @@ const EXTENSIONS: Readonly<Record<string, string>> = {
   mp4: "video/mp4",
   mov: "video/quicktime",
   webm: "video/webm",
+  wav: "audio/wav",
+  mp3: "audio/mpeg",
+  m4a: "audio/mp4",
+  aac: "audio/aac",
+  flac: "audio/flac",
+  ogg: "audio/ogg",
 };
 
 /** Send a file as it is, with the content type that its first bytes show; errors name the parameter. */
@@ -85,7 +98,9 @@ async function contentOf(platform: Platform, source: Source, param: string): Pro
     const name = "name" in source ? String(source.name) : "";
     return { bytes: new Uint8Array(await source.arrayBuffer()), name, said: source.type };
   }
-  throw new BadArgument(`${param} must be a URL, a file id, a path, a Blob or bytes, not ${typeof source}`, { param });
+  throw new BadArgument(`${param} must be a URL, a file id, a path, a Blob or bytes, not ${typeof source}`, {
+    param,
+  });
 }
 
 /** The content type that the first bytes show, else that of the name, else what was said of it. */

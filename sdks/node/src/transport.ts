@@ -55,7 +55,9 @@ export class Transport {
       },
       () => opened !== undefined,
     );
-    return opened && outcome.kind === "reply" ? { kind: "stream", chunks: chunksOf(opened, patience) } : outcome;
+    return opened && outcome.kind === "reply"
+      ? { kind: "stream", chunks: chunksOf(opened, patience) }
+      : outcome;
   }
 
   /** GET this address, without the key, into the file if it answers 200. Throws Aborted. */

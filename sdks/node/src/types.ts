@@ -25,17 +25,22 @@ export type {
   UsageRow,
 } from "./api.js";
 
-/** A picture or clip: an https or data URL, the id of an uploaded file, a path on this machine, or its bytes. */
+/** A picture, clip or sound: an https or data URL, the id of an uploaded file, a path on this machine, or its bytes. */
 export type Source = string | URL | Blob | ArrayBuffer | Uint8Array;
 
 /** A clip to make; what is left out takes the model's default. */
-export interface VideoRequest extends Omit<VideoRequestBody, "image" | "end_image" | "video" | "images" | "confirm"> {
+export interface VideoRequest extends Omit<
+  VideoRequestBody,
+  "image" | "end_image" | "video" | "audio_url" | "images" | "confirm"
+> {
   /** First frame, for image-to-video models. */
   image?: Source | null | undefined;
   /** Last frame, for models that take one. */
   end_image?: Source | null | undefined;
   /** For video-to-video models. */
   video?: Source | null | undefined;
+  /** For lip-sync models. */
+  audio_url?: Source | null | undefined;
   /** For models that take reference images. */
   images?: readonly Source[] | null | undefined;
 }
@@ -104,4 +109,3 @@ export interface WaitOptions extends CallOptions {
   /** Milliseconds; default: as long as the model's longest job. */
   timeout?: number | undefined;
 }
-

@@ -109,7 +109,7 @@ async function patiently(
   const { clock } = transport;
   const patience = Math.min(OUTAGE_PATIENCE_MS, left);
   const started = clock.now();
-  for (let away = 0; ; ) {
+  for (let away = 0; ;) {
     try {
       return await call(transport, { ...request, retryMs: Math.max(patience - away, 0) }, signal);
     } catch (error) {
@@ -133,12 +133,18 @@ async function telling<T>(jobId: string, work: Promise<T>): Promise<T> {
   }
 }
 
-async function longestMs(transport: Transport, model: string | undefined, signal?: AbortSignal): Promise<number> {
+async function longestMs(
+  transport: Transport,
+  model: string | undefined,
+  signal?: AbortSignal,
+): Promise<number> {
   if (model === undefined) return LONGEST_JOB_MS;
   try {
     const path = `/v1/models/${pathPart(model)}`;
     const { longest_seconds } = await callJson<Partial<Model>>(transport, { method: "GET", path }, signal);
-    return typeof longest_seconds === "number" && longest_seconds > 0 ? longest_seconds * 1000 : LONGEST_JOB_MS;
+    return typeof longest_seconds === "number" && longest_seconds > 0
+      ? longest_seconds * 1000
+      : LONGEST_JOB_MS;
   } catch (error) {
     // A limit is all that is wanted here; the wait itself tells of a server that is away.
     if (error instanceof FairStackError && !(error instanceof Aborted)) return LONGEST_JOB_MS;

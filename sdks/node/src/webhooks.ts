@@ -55,7 +55,12 @@ export class Webhooks {
   }
 
   /** The three headers of a webhook with this body, as the server would send them; `timestamp` in seconds. */
-  sign(body: string | Uint8Array | ArrayBuffer, id: string, timestamp: number, secret: string): SignedHeaders {
+  sign(
+    body: string | Uint8Array | ArrayBuffer,
+    id: string,
+    timestamp: number,
+    secret: string,
+  ): SignedHeaders {
     const stamp = String(timestamp);
     return {
       "webhook-id": id,
@@ -77,7 +82,9 @@ function bytesOf(body: string | Uint8Array | ArrayBuffer): Uint8Array {
   if (typeof body === "string") return new TextEncoder().encode(body);
   if (body instanceof ArrayBuffer) return new Uint8Array(body);
   if (ArrayBuffer.isView(body)) return body;
-  throw new BadArgument("The body must be the raw body, text or bytes, before any JSON parsing", { param: "body" });
+  throw new BadArgument("The body must be the raw body, text or bytes, before any JSON parsing", {
+    param: "body",
+  });
 }
 
 function headerOf(headers: WebhookHeaders, name: string): string {

@@ -5,7 +5,9 @@ import { it } from "node:test";
 
 import { job, json, scripted } from "./support/scripted.mjs";
 
-const { calls, only } = JSON.parse(readFileSync(new URL("../../../spec/client_calls.json", import.meta.url), "utf8"));
+const { calls, only } = JSON.parse(
+  readFileSync(new URL("../../../spec/client_calls.json", import.meta.url), "utf8"),
+);
 
 for (const [place, listed] of Object.entries(calls)) {
   it(`${place} has the calls that every language has, and none besides`, async () => {

@@ -108,7 +108,10 @@ describe("the contract, on a real server", { concurrency: true }, () => {
       prompts.map((prompt) => ({ ...QUICK, prompt })),
       { concurrency: 2, onProgress: (job, index) => seen.add(index) },
     );
-    assert.deepEqual(settled.map(({ status }) => status), ["fulfilled", "rejected", "fulfilled"]);
+    assert.deepEqual(
+      settled.map(({ status }) => status),
+      ["fulfilled", "rejected", "fulfilled"],
+    );
     assert.ok(settled[0].value.url);
     assert.ok(settled[1].reason instanceof GenerationFailed);
     assert.deepEqual([...seen].sort(), [0, 1, 2]);
@@ -116,7 +119,10 @@ describe("the contract, on a real server", { concurrency: true }, () => {
 
   it("tells the exact price for nothing", async () => {
     const own = new FairStack({ apiKey: server.testKey, baseURL: server.url });
-    assert.deepEqual(await own.estimate({ model: MODEL, prompt: "test" }), { micro: 48_000, display: "$0.048" });
+    assert.deepEqual(await own.estimate({ model: MODEL, prompt: "test" }), {
+      micro: 48_000,
+      display: "$0.048",
+    });
     assert.equal((await own.generate.estimate({ model: MODEL, prompt: "test" })).micro, 48_000);
   });
 
@@ -135,7 +141,11 @@ describe("the contract, on a real server", { concurrency: true }, () => {
     const models = await client.models.list({ type: "t2v" });
     assert.ok(models.some(({ key }) => key === MODEL));
     assert.ok(models.every(({ type }) => type === "t2v"));
-    assert.deepEqual((await client.models.get(MODEL)).price, { micro: 48_000, display: "$0.048", unit: "clip" });
+    assert.deepEqual((await client.models.get(MODEL)).price, {
+      micro: 48_000,
+      display: "$0.048",
+      unit: "clip",
+    });
   });
 
   it("says what is not there", async () => {
@@ -157,7 +167,10 @@ describe("the contract, on a real server", { concurrency: true }, () => {
     }
     const usage = await client.usage({ group_by: "model", from: new Date(Date.now() - 86_400_000) });
     assert.equal(usage.group_by, "model");
-    assert.equal(usage.total.micro, usage.items.reduce((sum, { cost }) => sum + cost.micro, 0));
+    assert.equal(
+      usage.total.micro,
+      usage.items.reduce((sum, { cost }) => sum + cost.micro, 0),
+    );
   });
 
   it("keeps files and keys", async () => {

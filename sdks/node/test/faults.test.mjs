@@ -92,7 +92,8 @@ async function isFetched(clip) {
 function isTold(ends, error, secret) {
   assert.ok(error instanceof fairstack[ends.error], String(error?.stack));
   for (const fact of ends.tells) {
-    if (fact === "how_to_resume") assert.ok(error.message.includes(`client.jobs.get("${error.jobId}")).wait()`));
+    if (fact === "how_to_resume")
+      assert.ok(error.message.includes(`client.jobs.get("${error.jobId}")).wait()`));
     else assert.ok(error[FIELDS[fact]], `${fact} is not told`);
   }
   assert.ok(!error.stack.includes(secret));

@@ -12,12 +12,18 @@ import { Consumer } from "./support/consumer.mjs";
 import { sharedServer } from "./support/server.mjs";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
-const GUIDES = { node: "docs/guides/node.md", webhooks: "docs/guides/webhooks.md", readme: "sdks/node/README.md" };
+const GUIDES = {
+  node: "docs/guides/node.md",
+  webhooks: "docs/guides/webhooks.md",
+  readme: "sdks/node/README.md",
+};
 
 /** All blocks of one language of a page. */
 function blocks(page, language) {
   const text = readFileSync(join(ROOT, GUIDES[page]), "utf8");
-  const found = [...text.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, "gms"))].map(([, block]) => block);
+  const found = [...text.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, "gms"))].map(
+    ([, block]) => block,
+  );
   assert.ok(found.length > 0);
   return found;
 }
@@ -86,7 +92,9 @@ describe("the guides", { concurrency: true }, () => {
     const said = { stdout: "", stderr: "" };
     for (const stream of ["stdout", "stderr"]) program[stream].on("data", (piece) => (said[stream] += piece));
     return new Promise((resolve, reject) => {
-      program.on("exit", (code) => (code === 0 && !said.stderr ? resolve(said.stdout) : reject(new Error(said.stderr))));
+      program.on("exit", (code) =>
+        code === 0 && !said.stderr ? resolve(said.stdout) : reject(new Error(said.stderr)),
+      );
     });
   }
 });

@@ -47,7 +47,8 @@ it("is small, has no dependency, and holds what it should", () => {
   const { size, names } = consumer.packed;
   assert.ok(size < 70_000, `${size}`);
   assert.equal(MANIFEST.dependencies, undefined);
-  for (const name of ["LICENSE", "README.md", "dist/esm/index.js", "dist/cjs/index.d.ts"]) assert.ok(names.includes(name), name);
+  for (const name of ["LICENSE", "README.md", "dist/esm/index.js", "dist/cjs/index.d.ts"])
+    assert.ok(names.includes(name), name);
   assert.ok(names.every((name) => /^(dist\/|LICENSE|README\.md|package\.json)/.test(name)));
 });
 
@@ -58,8 +59,14 @@ it("has the version of the Python package", () => {
 
 it("can be imported and required", () => {
   const show = "console.log(typeof FairStack, typeof verifyWebhook)";
-  assert.equal(consumer.run("a.mjs", `import { FairStack, verifyWebhook } from "fairstack"; ${show}`), "function function\n");
-  assert.equal(consumer.run("b.cjs", `const { FairStack, verifyWebhook } = require("fairstack"); ${show}`), "function function\n");
+  assert.equal(
+    consumer.run("a.mjs", `import { FairStack, verifyWebhook } from "fairstack"; ${show}`),
+    "function function\n",
+  );
+  assert.equal(
+    consumer.run("b.cjs", `const { FairStack, verifyWebhook } = require("fairstack"); ${show}`),
+    "function function\n",
+  );
 });
 
 it("has nothing of Node in what a browser loads, and gives the same names", () => {
@@ -89,20 +96,33 @@ it("draws every error in its tree, and gives each by name", () => {
 it("types the project that uses it, strictly, and every example of the specification", () => {
   const program = readFileSync(new URL("types.ts.txt", import.meta.url), "utf8");
   consumer.write("use.mts", program);
-  consumer.write("use.cts", program.replace(/^const job = await/m, "async function main() { const job = await") + "\n}");
-  const names = Object.values(TYPES).join(" ").match(/[A-Z]\w+/g);
-  const lines = Object.entries(TYPES).map(([name, type], n) => `export const e${n}: ${type} = ${JSON.stringify(example(name))};`);
-  consumer.write("examples.mts", `import type { ${[...new Set(names)].join(", ")} } from "fairstack";\n${lines.join("\n")}`);
+  consumer.write(
+    "use.cts",
+    program.replace(/^const job = await/m, "async function main() { const job = await") + "\n}",
+  );
+  const names = Object.values(TYPES)
+    .join(" ")
+    .match(/[A-Z]\w+/g);
+  const lines = Object.entries(TYPES).map(
+    ([name, type], n) => `export const e${n}: ${type} = ${JSON.stringify(example(name))};`,
+  );
+  consumer.write(
+    "examples.mts",
+    `import type { ${[...new Set(names)].join(", ")} } from "fairstack";\n${lines.join("\n")}`,
+  );
   typed("nodenext", "use.mts", "use.cts", "examples.mts");
 });
 
 it("types a project that has a bundler, and says so when something does not fit", () => {
   const wrong = 'import type { Cost } from "fairstack";\nexport const cost: Cost = { micro: "1" };';
   consumer.write("wrong.mts", wrong);
-  assert.throws(() => typed("bundler", "use.mts", "wrong.mts"), (error) => {
-    const places = error.message.match(/^\w+\.mts\(\d+/gm);
-    return places.length > 0 && places.every((place) => place === "wrong.mts(2");
-  });
+  assert.throws(
+    () => typed("bundler", "use.mts", "wrong.mts"),
+    (error) => {
+      const places = error.message.match(/^\w+\.mts\(\d+/gm);
+      return places.length > 0 && places.every((place) => place === "wrong.mts(2");
+    },
+  );
 });
 
 it("gives every example of an answer as it stands", async () => {
@@ -129,7 +149,10 @@ it("gives every example of an answer as it stands", async () => {
   assert.deepEqual(await client.files.get("f"), example("file"));
   assert.deepEqual(await client.apiKeys.list(), example("key-list").items);
   const page = (await client.jobs.list().pages().next()).value;
-  assert.deepEqual(page.items.map(({ record }) => record), example("job-list").items);
+  assert.deepEqual(
+    page.items.map(({ record }) => record),
+    example("job-list").items,
+  );
   assert.deepEqual((await client.ledger.list().pages().next()).value, example("ledger"));
 });
 
@@ -147,15 +170,34 @@ it("has a class that says what to do for every code of the page of errors", () =
   const page = readFileSync(join(ROOT, "docs", "reference", "errors.md"), "utf8");
   const codes = [...page.matchAll(/^\| (\d+) \| `(\w+)`/gm)].filter(([, status]) => status !== "405");
   assert.ok(codes.length > 15);
-  for (const [, status, code] of codes) assert.notEqual(refusalClass(code, Number(status)), fairstack.Refused, code);
+  for (const [, status, code] of codes)
+    assert.notEqual(refusalClass(code, Number(status)), fairstack.Refused, code);
 });
 
 /** Type-check files of the consumer's. Throws with what the compiler says. */
 function typed(resolution, ...files) {
   const module = resolution === "nodenext" ? "nodenext" : "esnext";
   const types = fileURLToPath(new URL("../node_modules/@types", import.meta.url));
-  const flags = ["--noEmit", "--strict", "--exactOptionalPropertyTypes", "--target", "es2022", "--lib", "es2022,dom"];
-  const args = [...flags, "--typeRoots", types, "--types", "node", "--module", module, "--moduleResolution", resolution];
+  const flags = [
+    "--noEmit",
+    "--strict",
+    "--exactOptionalPropertyTypes",
+    "--target",
+    "es2022",
+    "--lib",
+    "es2022,dom",
+  ];
+  const args = [
+    ...flags,
+    "--typeRoots",
+    types,
+    "--types",
+    "node",
+    "--module",
+    module,
+    "--moduleResolution",
+    resolution,
+  ];
   const tsc = fileURLToPath(new URL("../node_modules/.bin/tsc", import.meta.url));
   try {
     execFileSync(tsc, [...args, ...files], { cwd: consumer.folder, encoding: "utf8", stdio: "pipe" });

@@ -19,7 +19,11 @@ function turns(...answers) {
   };
 }
 
-const submitted = json({ id: "job_1", status: "queued", estimated_cost: { micro: 48_000, display: "$0.048" } });
+const submitted = json({
+  id: "job_1",
+  status: "queued",
+  estimated_cost: { micro: 48_000, display: "$0.048" },
+});
 
 for (const [what, first] of [
   ["a broken connection", broken()],
@@ -63,7 +67,10 @@ for (const [status, code, kind] of [
     const { client, asked } = scripted(() => refusal(status, code));
     await assert.rejects(client.generate.video(REQUEST), (error) => {
       assert.ok(error instanceof fairstack[kind]);
-      assert.deepEqual([error.name, error.code, error.status, error.requestId], [kind, code, status, "req_1"]);
+      assert.deepEqual(
+        [error.name, error.code, error.status, error.requestId],
+        [kind, code, status, "req_1"],
+      );
       return error instanceof fairstack.Refused && error instanceof fairstack.FairStackError;
     });
     assert.equal(asked.length, 1);
@@ -85,7 +92,11 @@ it("keeps to Retry-After, spread a little, be it seconds or a date", async () =>
   const date = "Sun, 22 Nov 2026 09:30:00 GMT";
   const later = { "retry-after": "Sun, 22 Nov 2026 09:30:07 GMT", date };
   const { client, clock } = scripted(
-    turns(refusal(429, "rate_limited", { "retry-after": "3" }), refusal(503, "provider_unavailable", later), submitted),
+    turns(
+      refusal(429, "rate_limited", { "retry-after": "3" }),
+      refusal(503, "provider_unavailable", later),
+      submitted,
+    ),
   );
   await client.generate.video(REQUEST);
   assert.ok(clock.sleeps[0] >= 3000 && clock.sleeps[0] <= 4000);
@@ -127,13 +138,19 @@ it("does not take a page with status 200 for an answer", async () => {
 });
 
 it("does not follow a redirect: the key goes nowhere else", async () => {
-  const { client, asked } = scripted(() => new Response(null, { status: 302, headers: { location: "https://b.example/" } }));
-  await assert.rejects(client.credits.get(), { name: "UnexpectedAnswer", message: /302, pointing to https:\/\/b\.example/ });
+  const { client, asked } = scripted(
+    () => new Response(null, { status: 302, headers: { location: "https://b.example/" } }),
+  );
+  await assert.rejects(client.credits.get(), {
+    name: "UnexpectedAnswer",
+    message: /302, pointing to https:\/\/b\.example/,
+  });
   assert.equal(asked.length, 1);
 });
 
 it("leaves a silent server after the timeout, and says that it was the timeout", async () => {
-  const silent = ({ signal }) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  const silent = ({ signal }) =>
+    new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
   const { client } = scripted(silent, { timeout: 20, maxRetries: 0 });
   await assert.rejects(client.credits.get(), { name: "Unreachable", message: /timeout/ });
 });
@@ -161,8 +178,20 @@ it("keeps the key out of everything that is shown", async () => {
   const { client } = scripted(() => refusal(401, "authentication_error"));
   const record = new fairstack.Job(client, job("completed"));
   const error = await client.credits.get().catch((reason) => reason);
-  for (const shown of [client, client.generate, client.jobs, record, error, error.stack, client.jobs.list()]) {
-    for (const text of [inspect(shown, { depth: 9, showHidden: true }), JSON.stringify(shown), String(shown)]) {
+  for (const shown of [
+    client,
+    client.generate,
+    client.jobs,
+    record,
+    error,
+    error.stack,
+    client.jobs.list(),
+  ]) {
+    for (const text of [
+      inspect(shown, { depth: 9, showHidden: true }),
+      JSON.stringify(shown),
+      String(shown),
+    ]) {
       assert.ok(!text.includes(KEY) && !text.includes("secret beach"));
     }
   }

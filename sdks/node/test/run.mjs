@@ -19,7 +19,12 @@ const env = { ...process.env, FAIRSTACK_TEST_BASE_URL: server.url, FAIRSTACK_TES
 env.FAIRSTACK_HOME = `${server.home}/nobody`;
 env.FAIRSTACK_TEST_PACKED = JSON.stringify(pack(server.home));
 const reporter = process.stdout.isTTY ? "spec" : "dot";
-const args = ["--test", "--test-concurrency=4", `--test-reporter=${reporter}`, "--test-reporter-destination=stdout"];
+const args = [
+  "--test",
+  "--test-concurrency=4",
+  `--test-reporter=${reporter}`,
+  "--test-reporter-destination=stdout",
+];
 args.push(...files.map((name) => FOLDER + name.replace(/^.*\//, "")));
 const tests = spawn(process.execPath, args, { env, stdio: "inherit" });
 tests.once("exit", async (code) => {

@@ -31,21 +31,28 @@ for (const [what, source, type] of [
   ["a Buffer", BYTES, "image/png"],
   ["an ArrayBuffer", Uint8Array.from(BYTES).buffer, "image/png"],
   ["a Blob", new Blob([BYTES]), "image/png"],
+  ["a sound", Buffer.from("RIFF\0\0\0\0WAVEfmt "), "audio/wav"],
   ["a Blob that says what it is", new Blob(["?"], { type: "image/tiff" }), "image/tiff"],
 ]) {
   it(`uploads ${what}, and names the file in the order`, async () => {
     const { client, asked } = taking();
-    await client.generate.video({ ...REQUEST, image: source });
+    const field = type.startsWith("audio/") ? "audio_url" : "image";
+    await client.generate.video({ ...REQUEST, [field]: source });
     const [uploaded, order] = asked;
     assert.deepEqual([uploaded.path, uploaded.headers["Content-Type"]], ["/v1/files", type]);
-    assert.equal(JSON.parse(order.body).image, "file_1");
+    assert.equal(JSON.parse(order.body)[field], "file_1");
   });
 }
 
 it("passes URLs and file ids as they are", async () => {
   const { client, asked } = taking();
   const [image, end_image] = [new URL("https://example.com/a.png"), "file_4Zb9pXw2Lk7Qe1TnVd3RsYuM"];
-  await client.generate.video({ ...REQUEST, image, end_image, images: ["data:image/png;base64,AA==", BYTES] });
+  await client.generate.video({
+    ...REQUEST,
+    image,
+    end_image,
+    images: ["data:image/png;base64,AA==", BYTES],
+  });
   assert.equal(asked.length, 2);
   const body = JSON.parse(asked[1].body);
   assert.deepEqual([body.image, body.end_image], [image.href, end_image]);
@@ -54,8 +61,12 @@ it("passes URLs and file ids as they are", async () => {
 
 it("writes a picture into an order that has a key of the caller's, so that its repeats are the same bytes", async () => {
   const { client, asked } = taking();
-  for (let n = 0; n < 2; n++) await client.generate.video({ ...REQUEST, image: PHOTO }, { idempotencyKey: "order-1" });
-  assert.deepEqual(asked.map(({ path }) => path), ["/v1/generations/video", "/v1/generations/video"]);
+  for (let n = 0; n < 2; n++)
+    await client.generate.video({ ...REQUEST, image: PHOTO }, { idempotencyKey: "order-1" });
+  assert.deepEqual(
+    asked.map(({ path }) => path),
+    ["/v1/generations/video", "/v1/generations/video"],
+  );
   assert.equal(asked[0].body, asked[1].body);
   assert.equal(JSON.parse(asked[0].body).image, `data:image/png;base64,${BYTES.toString("base64")}`);
 });
@@ -65,7 +76,10 @@ it("tells what was uploaded when the fate of the order is unknown", async () => 
     if (path === "/v1/files") return json({ id: "file_1" });
     throw broken();
   });
-  await assert.rejects(client.generate.video({ ...REQUEST, image: PHOTO }), /Name what was uploaded then: image: "file_1"/);
+  await assert.rejects(
+    client.generate.video({ ...REQUEST, image: PHOTO }),
+    /Name what was uploaded then: image: "file_1"/,
+  );
 });
 
 it("says which file cannot be read", async () => {
@@ -81,33 +95,51 @@ it("finds key and server in the arguments, the environment, and what the first s
   const home = mkdtempSync(join(folder, "home-"));
   const names = ["FAIRSTACK_HOME", "FAIRSTACK_API_KEY", "FAIRSTACK_BASE_URL", "FAIRSTACK_PORT"];
   const before = names.map((name) => process.env[name]);
-  const settings = (given) => names.forEach((name) => (given[name] ? (process.env[name] = given[name]) : delete process.env[name]));
+  const settings = (given) =>
+    names.forEach((name) => (given[name] ? (process.env[name] = given[name]) : delete process.env[name]));
   try {
     settings({ FAIRSTACK_HOME: home });
-    assert.throws(() => new FairStack(), (error) => error instanceof NotConfigured && error.message.includes("fairstack serve"));
+    assert.throws(
+      () => new FairStack(),
+      (error) => error instanceof NotConfigured && error.message.includes("fairstack serve"),
+    );
     assert.equal(new FairStack({ apiKey: KEY }).baseURL, "http://127.0.0.1:8787");
     const stored = { base_url: "http://127.0.0.1:9999", live_key: "fs_live_a", test_key: "fs_test_a" };
     writeFileSync(join(home, "credentials.json"), JSON.stringify(stored));
     assert.equal(new FairStack().baseURL, "http://127.0.0.1:9999");
-    assert.throws(() => new FairStack({ baseURL: "https://elsewhere.example" }), NotConfigured, "a stored key is for its server");
+    assert.throws(
+      () => new FairStack({ baseURL: "https://elsewhere.example" }),
+      NotConfigured,
+      "a stored key is for its server",
+    );
     settings({ FAIRSTACK_HOME: home, FAIRSTACK_PORT: "8788", FAIRSTACK_API_KEY: "fs_live_b" });
     assert.equal(new FairStack({ mode: "test" }).baseURL, "http://127.0.0.1:8788");
-    settings({ FAIRSTACK_HOME: folder, FAIRSTACK_API_KEY: "fs_live_b", FAIRSTACK_BASE_URL: "https://api.example/v1/" });
+    settings({
+      FAIRSTACK_HOME: folder,
+      FAIRSTACK_API_KEY: "fs_live_b",
+      FAIRSTACK_BASE_URL: "https://api.example/v1/",
+    });
     assert.equal(new FairStack().baseURL, "https://api.example");
     assert.throws(() => new FairStack({ mode: "test" }), NotConfigured, "a live key is no test key");
   } finally {
-    names.forEach((name, index) => (before[index] === undefined ? delete process.env[name] : (process.env[name] = before[index])));
+    names.forEach((name, index) =>
+      before[index] === undefined ? delete process.env[name] : (process.env[name] = before[index]),
+    );
   }
 });
 
 it("refuses keys and addresses that cannot be, without showing the key", () => {
   for (const apiKey of ["fs_live_YOUR_KEY", "fs_live_ä", "fs live"]) {
-    assert.throws(() => new FairStack({ apiKey }), (error) => error instanceof NotConfigured && !error.message.includes(apiKey));
+    assert.throws(
+      () => new FairStack({ apiKey }),
+      (error) => error instanceof NotConfigured && !error.message.includes(apiKey),
+    );
   }
   for (const baseURL of ["nonsense", "ftp://a.example", "https://a.example/?q=1", "https://me@a.example"]) {
     assert.throws(() => new FairStack({ apiKey: KEY, baseURL }), NotConfigured);
   }
-  for (const timeout of [0, -1, NaN, Infinity]) assert.throws(() => new FairStack({ apiKey: KEY, timeout }), BadArgument);
+  for (const timeout of [0, -1, NaN, Infinity])
+    assert.throws(() => new FairStack({ apiKey: KEY, timeout }), BadArgument);
 });
 
 it("saves a clip whole or not at all, and without the key", async () => {

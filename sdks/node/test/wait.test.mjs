@@ -2,7 +2,14 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 
-import { Aborted, GenerationCancelled, JobNotCancellable, NotFound, Unreachable, WaitTimeout } from "fairstack";
+import {
+  Aborted,
+  GenerationCancelled,
+  JobNotCancellable,
+  NotFound,
+  Unreachable,
+  WaitTimeout,
+} from "fairstack";
 
 import { broken, job, json, listed, refusal, scripted } from "./support/scripted.mjs";
 
@@ -10,7 +17,10 @@ const SUBMITTED = { id: "job_1", status: "queued", estimated_cost: { micro: 48_0
 
 /** A job of a scripted server, and that server. */
 async function submitted(answer = server(), settings = {}) {
-  const world = scripted((request) => (request.path === "/v1/generations/video" ? json(SUBMITTED) : answer(request)), settings);
+  const world = scripted(
+    (request) => (request.path === "/v1/generations/video" ? json(SUBMITTED) : answer(request)),
+    settings,
+  );
   const request = { model: "wan-2-1-t2v", prompt: "A dog" };
   return { ...world, job: await world.client.generate.video(request), started: world.clock.now() };
 }
@@ -28,12 +38,19 @@ function server({ looks = 1, longest = 900, holds = true, retryAfter = "1" } = {
 }
 
 const looksOf = (asked) => asked.filter(({ path }) => path === "/v1/jobs/job_1");
-const gaps = (asked) => looksOf(asked).map(({ at }) => at).map((at, i, all) => at - (all[i - 1] ?? at)).slice(1);
+const gaps = (asked) =>
+  looksOf(asked)
+    .map(({ at }) => at)
+    .map((at, i, all) => at - (all[i - 1] ?? at))
+    .slice(1);
 
 it("lets the server hold the answer: three looks are three requests, with no pause of its own", async () => {
   const { job, asked, clock } = await submitted(server({ looks: 3 }));
   await job.wait();
-  assert.deepEqual(looksOf(asked).map(({ query }) => query.wait), ["48", "48", "48"]);
+  assert.deepEqual(
+    looksOf(asked).map(({ query }) => query.wait),
+    ["48", "48", "48"],
+  );
   assert.deepEqual(clock.sleeps, []);
 });
 
@@ -82,14 +99,22 @@ for (const [longest, limit] of [
 it("asks nothing more for a job that is quick", async () => {
   const { job, asked } = await submitted();
   await job.wait();
-  assert.deepEqual(asked.map(({ method }) => method), ["POST", "GET"]);
+  assert.deepEqual(
+    asked.map(({ method }) => method),
+    ["POST", "GET"],
+  );
 });
 
 it("tells of every look, the finished job last, and has the answers held shorter", async () => {
   const { job, asked } = await submitted(server({ looks: 4 }));
   const told = [];
   await job.wait({ onProgress: async (seen) => told.push([seen.status, seen.progress]) });
-  assert.deepEqual(told, [["processing", 0.25], ["processing", 0.5], ["processing", 0.75], ["completed", null]]);
+  assert.deepEqual(told, [
+    ["processing", 0.25],
+    ["processing", 0.5],
+    ["processing", 0.75],
+    ["completed", null],
+  ]);
   assert.deepEqual(new Set(looksOf(asked).map(({ query }) => query.wait)), new Set(["2"]));
 });
 
@@ -163,9 +188,15 @@ it("ends at once when the signal fires, with the id and how to resume", async ()
 
 it("raises for a job that is cancelled meanwhile, and for one that is gone", async () => {
   const cancelled = await submitted(() => json(job("cancelled")));
-  await assert.rejects(cancelled.job.wait(), (error) => error instanceof GenerationCancelled && error.job === cancelled.job);
+  await assert.rejects(
+    cancelled.job.wait(),
+    (error) => error instanceof GenerationCancelled && error.job === cancelled.job,
+  );
   const gone = await submitted(() => refusal(404, "not_found"));
-  await assert.rejects(gone.job.wait(), (error) => error instanceof NotFound && !error.message.includes("Wait again"));
+  await assert.rejects(
+    gone.job.wait(),
+    (error) => error instanceof NotFound && !error.message.includes("Wait again"),
+  );
   assert.equal(looksOf(gone.asked).length, 1);
 });
 
@@ -198,28 +229,42 @@ it("asks for the next page only when the one before is used up", async () => {
   });
   for await (const { id } of client.jobs.list({ limit: 2 })) if (id === "b") break;
   assert.equal(asked.length, 1);
-  assert.deepEqual((await listed(client.jobs.list({ limit: 2 }))).map(({ id }) => id), ["a", "b", "c", "d", "e"]);
-  assert.deepEqual(asked.map(({ query }) => query.cursor), [undefined, undefined, "1", "2"]);
+  assert.deepEqual(
+    (await listed(client.jobs.list({ limit: 2 }))).map(({ id }) => id),
+    ["a", "b", "c", "d", "e"],
+  );
+  assert.deepEqual(
+    asked.map(({ query }) => query.cursor),
+    [undefined, undefined, "1", "2"],
+  );
 });
 
 const event = (id, data) => `: alive\nid: ${id}\nevent: progress\ndata: ${JSON.stringify(data)}\n\n`;
 const stream = (text) => new Response(text, { headers: { "content-type": "text/event-stream" } });
 
 it("gives every event once and in order, though the stream breaks in the middle of one", async () => {
-  const all = [1, 2, 3, 4, 5].map((id) => event(id, id === 5 ? { status: "completed" } : { progress: id / 5 }));
+  const all = [1, 2, 3, 4, 5].map((id) =>
+    event(id, id === 5 ? { status: "completed" } : { progress: id / 5 }),
+  );
   const { job, asked } = await submitted(({ headers }) => {
     const from = Number(headers["Last-Event-ID"] ?? 0);
     return stream(all.slice(from, from + 2).join("") + (from < 3 ? all[from + 2].slice(0, 30) : ""));
   });
   const events = await listed(job.events());
-  assert.deepEqual(events.map(({ id }) => id), ["1", "2", "3", "4", "5"]);
+  assert.deepEqual(
+    events.map(({ id }) => id),
+    ["1", "2", "3", "4", "5"],
+  );
   assert.deepEqual([events[0].progress, events.at(-1).status], [0.2, "completed"]);
-  const resumed = asked.filter(({ path }) => path.endsWith("/events")).map(({ headers }) => headers["Last-Event-ID"]);
+  const resumed = asked
+    .filter(({ path }) => path.endsWith("/events"))
+    .map(({ headers }) => headers["Last-Event-ID"]);
   assert.deepEqual(resumed, [undefined, "2", "4"]);
 });
 
 it("reads events however they are cut, with any line end", async () => {
-  const text = event(1, { progress: 0.5 }).replaceAll("\n", "\r\n") + event(2, { status: "completed", note: "é✓" });
+  const text =
+    event(1, { progress: 0.5 }).replaceAll("\n", "\r\n") + event(2, { status: "completed", note: "é✓" });
   const bytes = new TextEncoder().encode(text);
   const cut = new ReadableStream({
     start(controller) {
@@ -229,11 +274,19 @@ it("reads events however they are cut, with any line end", async () => {
   });
   const { job } = await submitted(() => stream(cut));
   const events = await listed(job.events());
-  assert.deepEqual(events.map(({ id, data }) => [id, data.note]), [["1", undefined], ["2", "é✓"]]);
+  assert.deepEqual(
+    events.map(({ id, data }) => [id, data.note]),
+    [
+      ["1", undefined],
+      ["2", "é✓"],
+    ],
+  );
 });
 
 it("ends when it is resumed after the last event", async () => {
-  const { job, asked } = await submitted(({ path }) => (path.endsWith("/events") ? stream("") : json({ id: "job_1", status: "completed" })));
+  const { job, asked } = await submitted(({ path }) =>
+    path.endsWith("/events") ? stream("") : json({ id: "job_1", status: "completed" }),
+  );
   assert.deepEqual(await listed(job.events({ lastEventId: "5" })), []);
   assert.equal(asked.at(-1).path, "/v1/jobs/job_1");
 });

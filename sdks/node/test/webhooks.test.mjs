@@ -10,16 +10,32 @@ import * as web from "../dist/esm/web.js";
 import { hmacSha256 } from "../dist/esm/sha256.js";
 
 const SECRET = `whsec_${Buffer.from("0123456789abcdef01234567").toString("base64")}`;
-const BODY = JSON.stringify({ id: "job_1", status: "completed", url: "https://x.example/a.mp4", "é": "✓" });
+const BODY = JSON.stringify({ id: "job_1", status: "completed", url: "https://x.example/a.mp4", é: "✓" });
 const VECTORS = 1000;
-const DAMAGES = ["", "", "", "body", "id", "stamp", "signature", "secret", "old", "new", "version", "rotated", "missing"];
+const DAMAGES = [
+  "",
+  "",
+  "",
+  "body",
+  "id",
+  "stamp",
+  "signature",
+  "secret",
+  "old",
+  "new",
+  "version",
+  "rotated",
+  "missing",
+];
 
 const now = () => Math.floor(Date.now() / 1000);
 
 it("gives the job of a true webhook, from text, bytes and a buffer, with headers of any kind", () => {
   const headers = signWebhook(BODY, "msg_1", now(), SECRET);
   const client = new FairStack({ apiKey: "fs_live_a" });
-  const shouted = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toUpperCase(), [value]]));
+  const shouted = Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name.toUpperCase(), [value]]),
+  );
   const bytes = new TextEncoder().encode(BODY);
   for (const job of [
     verifyWebhook(BODY, headers, SECRET),
@@ -55,12 +71,20 @@ function ours(n) {
 function theirs(n) {
   const { id, stamp, body, secret } = random(n);
   const signature = new Webhook(secret).sign(id, new Date(stamp * 1000), body);
-  return { body, secret, headers: { "webhook-id": id, "webhook-timestamp": String(stamp), "webhook-signature": signature } };
+  return {
+    body,
+    secret,
+    headers: { "webhook-id": id, "webhook-timestamp": String(stamp), "webhook-signature": signature },
+  };
 }
 
 function random(n) {
   const secret = `whsec_${randomBytes(randomInt(1, 100)).toString("base64")}`;
-  const body = JSON.stringify({ id: `job_${n}`, status: "failed", text: randomBytes(randomInt(200)).toString("latin1") });
+  const body = JSON.stringify({
+    id: `job_${n}`,
+    status: "failed",
+    text: randomBytes(randomInt(200)).toString("latin1"),
+  });
   return { id: `msg_${n}`, stamp: now() + randomInt(-250, 250), body, secret };
 }
 
@@ -75,7 +99,11 @@ function damaged(damage, { body, headers, secret }) {
     case "id":
       return { body, headers: { ...headers, "webhook-id": "msg_other" }, secret };
     case "stamp":
-      return { body, headers: { ...headers, "webhook-timestamp": `${Number(headers["webhook-timestamp"]) + 1}` }, secret };
+      return {
+        body,
+        headers: { ...headers, "webhook-timestamp": `${Number(headers["webhook-timestamp"]) + 1}` },
+        secret,
+      };
     case "signature":
       return { body, headers: { ...headers, "webhook-signature": other }, secret };
     case "secret":
@@ -100,7 +128,11 @@ function takes(verify, { body, headers, secret }) {
     verify(body, headers, secret);
     return true;
   } catch (error) {
-    assert.ok(error instanceof WebhookRefused || error instanceof web.WebhookRefused || error instanceof WebhookVerificationError);
+    assert.ok(
+      error instanceof WebhookRefused ||
+        error instanceof web.WebhookRefused ||
+        error instanceof WebhookVerificationError,
+    );
     return false;
   }
 }
@@ -122,8 +154,11 @@ it("refuses a stale stamp, unless told to be patient", () => {
 
 it("names a secret that is none, and a body that was parsed already, without showing them", () => {
   const headers = signWebhook(BODY, "msg_1", now(), SECRET);
-  assert.throws(() => verifyWebhook(BODY, headers, "whsec_!!!"), (error) => {
-    return error instanceof BadArgument && error.param === "secret" && !error.message.includes("!!!");
-  });
+  assert.throws(
+    () => verifyWebhook(BODY, headers, "whsec_!!!"),
+    (error) => {
+      return error instanceof BadArgument && error.param === "secret" && !error.message.includes("!!!");
+    },
+  );
   assert.throws(() => verifyWebhook(JSON.parse(BODY), headers, SECRET), /raw body/);
 });

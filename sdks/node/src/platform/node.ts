@@ -89,7 +89,10 @@ async function place(jobId: string, target: string): Promise<string> {
 }
 
 async function isDirectory(path: string): Promise<boolean> {
-  return stat(path).then((found) => found.isDirectory(), () => false);
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
 
 class NodePartFile implements PartFile {

@@ -8,7 +8,9 @@ export const webPlatform: Platform = {
   setting: () => undefined,
   storedKeys: () => ({ path: undefined }),
   randomHex: (bytes) =>
-    Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (byte) => byte.toString(16).padStart(2, "0")).join(""),
+    Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (byte) =>
+      byte.toString(16).padStart(2, "0"),
+    ).join(""),
   hmacSha256,
   readFile: (path, param) => {
     const said = JSON.stringify(path.slice(0, 80));
@@ -16,5 +18,7 @@ export const webPlatform: Platform = {
     return Promise.reject(new BadArgument(message, { param }));
   },
   partFile: () =>
-    Promise.reject(new BadArgument("There are no files here: fetch(result.url) gives the clip", { param: "path" })),
+    Promise.reject(
+      new BadArgument("There are no files here: fetch(result.url) gives the clip", { param: "path" }),
+    ),
 };

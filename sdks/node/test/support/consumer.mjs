@@ -10,7 +10,11 @@ const PACKAGE = fileURLToPath(new URL("../..", import.meta.url));
 /** Pack the package into this folder; what npm tells of it. */
 export function pack(folder) {
   const args = ["pack", "--json", "--ignore-scripts", "--offline", "--pack-destination", folder];
-  const told = execFileSync("npm", args, { cwd: PACKAGE, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+  const told = execFileSync("npm", args, {
+    cwd: PACKAGE,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+  });
   // npm has answered with a list, and with a map by name.
   const [{ filename, size, files }] = Object.values(JSON.parse(told));
   return { archive: join(folder, filename), size, names: files.map(({ path }) => path) };

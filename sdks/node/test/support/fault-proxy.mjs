@@ -89,7 +89,10 @@ class FaultProxy {
     const headers = { ...request.headers, host: this.target.host };
     return new Promise((resolve, reject) => {
       const { method, url: path } = request;
-      http.request({ hostname, port, method, path, headers, agent: false }, resolve).on("error", reject).end(body);
+      http
+        .request({ hostname, port, method, path, headers, agent: false }, resolve)
+        .on("error", reject)
+        .end(body);
     });
   }
 

@@ -25,7 +25,17 @@ export function scripted(answer, settings = {}) {
   const fetch = async (url, { method = "GET", headers = {}, body, signal } = {}) => {
     const { pathname: path, searchParams } = new URL(url);
     const at = clock.now();
-    const request = { method, path, query: Object.fromEntries(searchParams), headers, body, signal, at, clock, asked };
+    const request = {
+      method,
+      path,
+      query: Object.fromEntries(searchParams),
+      headers,
+      body,
+      signal,
+      at,
+      clock,
+      asked,
+    };
     asked.push(request);
     return answer(request);
   };
@@ -48,7 +58,13 @@ export function refusal(status, code, headers = {}) {
 }
 
 export function job(status, more = {}) {
-  const record = { id: "job_1", status, model: "wan-2-1-t2v", modality: "video", created_at: "2026-11-22T09:30:00.000Z" };
+  const record = {
+    id: "job_1",
+    status,
+    model: "wan-2-1-t2v",
+    modality: "video",
+    created_at: "2026-11-22T09:30:00.000Z",
+  };
   const done = {
     url: "http://127.0.0.1:8787/media/video/a/output.mp4",
     cost: { micro: 48_000, display: "$0.048", currency: "USD" },

@@ -10,7 +10,11 @@ const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
 const COMMAND = process.env.FAIRSTACK_TEST_COMMAND ?? join(ROOT, ".venv", "bin", "fairstack");
 const START_MS = 60_000;
 /** A server of the tests' own: asked much in a minute, and quick to find what a killed one left. */
-const SETTINGS = { FAIRSTACK_RATE_LIMIT_PER_MINUTE: "6000", FAIRSTACK_SWEEP_SECONDS: "0.5", FAIRSTACK_WORKER_TIMEOUT_SECONDS: "3" };
+const SETTINGS = {
+  FAIRSTACK_RATE_LIMIT_PER_MINUTE: "6000",
+  FAIRSTACK_SWEEP_SECONDS: "0.5",
+  FAIRSTACK_WORKER_TIMEOUT_SECONDS: "3",
+};
 
 export async function startServer() {
   const home = await mkdtemp(join(tmpdir(), "fairstack-node-"));
@@ -46,7 +50,9 @@ class Server {
     const until = Date.now() + START_MS;
     while (!(await this.#isReady())) {
       if (this.#process.exitCode !== null || Date.now() > until) {
-        throw new Error(`${COMMAND} serve did not start (make setup installs it):\n${this.#said.slice(-2000)}`);
+        throw new Error(
+          `${COMMAND} serve did not start (make setup installs it):\n${this.#said.slice(-2000)}`,
+        );
       }
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
@@ -71,7 +77,10 @@ class Server {
   }
 
   #isReady() {
-    return fetch(`${this.url}/readyz`).then(({ ok }) => ok, () => false);
+    return fetch(`${this.url}/readyz`).then(
+      ({ ok }) => ok,
+      () => false,
+    );
   }
 }
 
