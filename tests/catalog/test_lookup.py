@@ -34,6 +34,9 @@ def test_an_alias_names_its_model(builtin: Catalog, alias: str, key: str) -> Non
         ("wan-2-1", "wan-2-1-t2v"),
         ("VEO-3", "veo-3"),
         ("runway-gen4", "runway-gen4-turbo-i2v"),
+        ("kling 2.1 std", "kling-2-1-std-i2v"),
+        ("Wan_2.1_T2V", "wan-2-1-t2v"),
+        ("wan-2-1-t2w", "wan-2-1-t2v"),
     ],
 )
 def test_an_unknown_model_names_the_closest_and_the_list(builtin: Catalog, asked: str, closest: str) -> None:
@@ -46,6 +49,15 @@ def test_an_unknown_model_names_the_closest_and_the_list(builtin: Catalog, asked
     assert error.message.endswith("List: GET /v1/models")
     assert isinstance(error.allowed, list)
     assert error.allowed[0] == closest
+
+
+@pytest.mark.parametrize("asked", ["foo-bar-t2v", "banana", "gpt-4", "-", ""])
+def test_what_is_like_no_model_gets_no_guess(builtin: Catalog, asked: str) -> None:
+    """A name that resembles nothing is told the list, and no model that it cannot have meant."""
+    with pytest.raises(BadRequest) as caught:
+        builtin.get(asked)
+    assert caught.value.allowed is None
+    assert caught.value.message == f'No model "{asked}". List: GET /v1/models'
 
 
 def test_a_key_of_a_megabyte_is_answered_short(builtin: Catalog) -> None:
@@ -84,7 +96,9 @@ def test_a_provider_is_a_maker_or_one_who_renders(builtin: Catalog) -> None:
 def test_how_to_enable_names_the_settings_that_would_help(builtin: Catalog) -> None:
     """Only providers that this server speaks to, and only routes with a known cost, are promised."""
     spoken = {"local", "fal", "openai_videos"}
-    assert builtin.how_to_enable(builtin.get("kling-2-1-std-i2v"), spoken) == "Set FAL_KEY (fal.ai)."
+    assert builtin.how_to_enable(builtin.get("kling-2-1-std-i2v"), spoken) == (
+        "Set FAL_KEY (fal.ai). A test key (fs_test_…) gets a stand-in clip of any model, without a provider."
+    )
     assert "OPENAI_VIDEOS_URL" in builtin.how_to_enable(builtin.get("wan-2-1-t2v"), spoken)
     assert "FAL_KEY" not in builtin.how_to_enable(builtin.get("wan-2-1-t2v"), spoken)
     assert "speaks to none" in builtin.how_to_enable(builtin.get("runway-gen4-turbo-i2v"), spoken)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,12 @@ from fairstack_server.catalog.model import Model, ModelType, ProviderFacts, Stat
 from fairstack_server.errors import BadRequest
 
 _SHOWN_KEY_CHARACTERS = 80
+_IN_THE_SANDBOX = "A test key (fs_test_…) gets a stand-in clip of any model, without a provider."
+_MOST_CLOSE_KEYS = 3
+#: How much alike two keys are, from 0 to 1, for one to be a slip for the other; below, it is a guess.
+_NEARLY, _ALIKE = 0.9, 0.65
+#: What people write instead of a dash: wan 2.1, wan_2_1.
+_NOT_OF_KEYS = re.compile(r"[^a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +101,7 @@ class Catalog:
         return [model for model in self._snapshot.models.values() if wanted is None or _passes(model, wanted)]
 
     def how_to_enable(self, model: Model, spoken: Collection[str]) -> str:
-        """What an operator sets so that the model has a route; `spoken`: providers this server speaks to."""
+        """What would give the model a route, and what works without one; `spoken`: providers spoken to."""
         ways = [
             f"{' and '.join(facts.settings)} ({facts.name})"
             for route in model.routes
@@ -103,8 +110,8 @@ class Catalog:
         ]
         if not ways:
             makers = ", ".join(dict.fromkeys(route.provider for route in model.routes))
-            return f"This server speaks to none of its providers yet ({makers})."
-        return f"Set {', or '.join(dict.fromkeys(ways))}."
+            return f"This server speaks to none of its providers yet ({makers}). {_IN_THE_SANDBOX}"
+        return f"Set {', or '.join(dict.fromkeys(ways))}. {_IN_THE_SANDBOX}"
 
 
 def _reloaded(old: Snapshot, new: Snapshot) -> Reloaded:
@@ -143,9 +150,7 @@ def _has_words(model: Model, query: str) -> bool:
 def _unknown_model(asked: str, snapshot: Snapshot) -> BadRequest:
     # Compared short: the difference is quadratic in the length, and the key comes from anybody.
     shown = asked[:_SHOWN_KEY_CHARACTERS]
-    names = {**{key: key for key in snapshot.models}, **snapshot.aliases}
-    close = difflib.get_close_matches(shown.lower(), names, n=5, cutoff=0.4)
-    keys = list(dict.fromkeys(names[name] for name in close))[:3]
+    keys = _closest_keys(shown, {**{key: key for key in snapshot.models}, **snapshot.aliases})
     closest = f" Closest: {', '.join(keys)}." if keys else ""
     return BadRequest(
         f'No model "{_printable(shown)}".{closest} List: GET /v1/models',
@@ -153,6 +158,16 @@ def _unknown_model(asked: str, snapshot: Snapshot) -> BadRequest:
         param="model",
         allowed=keys or None,
     )
+
+
+def _closest_keys(asked: str, names: Mapping[str, str]) -> list[str]:
+    """The few keys that may have been meant: spelt nearly so, else beginning so, else spelt alike."""
+    wanted = _NOT_OF_KEYS.sub("-", asked.casefold()).strip("-")
+    # Of equally long ones the last: newer versions, and text to video, which needs no file.
+    begun = sorted(sorted(names, reverse=True), key=len) if wanted else []
+    begun = [name for name in begun if name.startswith(wanted)]
+    close = difflib.get_close_matches(wanted, names, n=_MOST_CLOSE_KEYS, cutoff=_NEARLY if begun else _ALIKE)
+    return list(dict.fromkeys(names[name] for name in (*close, *begun)))[:_MOST_CLOSE_KEYS]
 
 
 def _printable(text: str) -> str:
