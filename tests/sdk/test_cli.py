@@ -51,8 +51,8 @@ def test_video_from_prompt_to_file(run: Run, tmp_path: Path) -> None:
     assert shown["url"].endswith("/output.mp4")
     assert shown["file"] == f"{target} (16.4 kB)"
     assert shown["clip"] == "1280x720, 5 s, 24 fps"
-    assert shown["cost"] == "$0.048"
-    assert "queued, $0.048" in err
+    assert shown["cost"] == "$0.048 (test money)"
+    assert "queued, $0.048 (test money)" in err
     assert target.read_bytes() == CLIP
 
 
@@ -86,7 +86,7 @@ def test_every_option_arrives(run: Run, books: Books) -> None:
 def test_estimate_makes_nothing(run: Run, books: Books, words: tuple[str, ...]) -> None:
     """An estimate prints the price, or the server's own JSON, and makes no job."""
     code, out, _ = run(*words, "-m", "wan-2-1-t2v")
-    assert (code, facts(out)) == (0, {"model": "wan-2-1-t2v", "cost": "$0.048"})
+    assert (code, facts(out)) == (0, {"model": "wan-2-1-t2v", "cost": "$0.048 (test money)"})
     assert run(*words, "-m", "wan-2-1-t2v", "--json")[1] == (
         '{"estimated_cost":{"micro":48000,"display":"$0.048"}}\n'
     )
@@ -144,13 +144,64 @@ def test_cancel(run: Run, books: Books) -> None:
 
 def test_lists_are_readable(run: Run) -> None:
     """Models, jobs and balance are shown in columns with their prices."""
-    assert "wan-2-1-t2v         t2v   budget  $0.048  yes" in run("models")[1]
+    assert "wan-2-1-t2v         t2v   budget  $0.048  sandbox" in run("models")[1]
     assert "kling" not in run("models", "--type", "t2v")[1]
     assert facts(run("models", "wan-2-1-t2v")[1])["price"] == "$0.048 for the default clip"
-    assert facts(run("balance")[1]) == {"balance": "$100.00", "held": "$0.00"}
+    assert facts(run("balance")[1]) == {"balance": "$100.00 (test money)", "held": "$0.00 (test money)"}
     assert run("jobs") == (0, "", 'No jobs. Make one: fairstack video "a dog on a beach"\n')
     run("video", "A dog", "-m", "wan-2-1-t2v")
-    assert "completed  wan-2-1-t2v  $0.048" in run("jobs")[1]
+    shown = run("jobs")[1]
+    assert "completed  wan-2-1-t2v  $0.048" in shown
+    assert "TEST MONEY" in shown
+
+
+def test_a_list_of_models_says_what_is_not_in_it(run: Run) -> None:
+    """Models come by key; below them stands how many there are, how many are left out, how to see them."""
+    code, out, err = run("models", "-n", "2")
+    keys = [line.split()[0] for line in out.splitlines()]
+    assert (code, keys) == (0, ["MODEL", "kling-2-1-std-i2v", "local-parallax-i2v"])
+    assert err.splitlines() == [
+        "2 more; all of them: -n 4",
+        "4 models, all of them in the sandbox. Fewer: --type, --tier, -q WORDS. One: fairstack models MODEL",
+    ]
+    assert run("models")[2].count("\n") == 1
+
+
+def test_real_money_is_not_called_test_money(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a live key amounts stand alone, and a model is available or not."""
+    live = "fs_live_fake0000000000000000000000000000key"
+    monkeypatch.setattr("tests.sdk.fake_fairstack.API_KEY", live)
+    monkeypatch.setenv("FAIRSTACK_API_KEY", live)
+    assert facts(run("estimate", "-m", "wan-2-1-t2v")[1])["cost"] == "$0.048"
+    assert facts(run("balance")[1])["balance"] == "$100.00"
+    assert "wan-2-1-t2v         t2v   budget  $0.048  yes" in run("models")[1]
+    assert "A job of the sandbox is seen with --test." in run("status", "job_none")[2]
+    assert "add --test" in run("video", "A dog", "-m", "veo-3")[2]
+
+
+def test_a_job_without_a_clip_says_that_it_cost_nothing(run: Run, fake: FakeFairStack) -> None:
+    """A failed and a cancelled job say that nothing was charged, when it happens and when looked at."""
+    _, _, err = run("video", "test:fail")
+    assert err.splitlines()[-1].endswith("You were charged nothing.")
+    job_id = next(iter(fake.books.jobs))
+    assert facts(run("status", job_id)[1])["cost"] == "nothing was charged"
+    _, cancelled, _ = run("video", "A dog", "--no-wait")
+    assert facts(run("cancel", cancelled.strip())[1])["cost"] == "nothing was charged"
+
+
+@pytest.mark.parametrize("words", [("status", "job_none"), ("cancel", "job_none")])
+def test_a_job_of_the_other_mode_is_hinted_at(run: Run, words: tuple[str, ...]) -> None:
+    """A job that a test key does not find may be a live one, and the line says so."""
+    code, _, err = run(*words)
+    assert code == 2
+    assert err.rstrip().endswith("This is a test key, which sees jobs of the sandbox only: try the live key.")
+
+
+def test_the_help_of_jobs_is_about_jobs(run: Run) -> None:
+    """Its options say what they filter, and do not promise a default model."""
+    shown = " ".join(run("jobs", "--help")[1].split())
+    assert "Only jobs of this model." in shown
+    assert "Default: a local model" not in shown
 
 
 @pytest.mark.parametrize(
@@ -255,7 +306,7 @@ def test_terminal_sees_a_bar(fake: FakeFairStack, books: Books) -> None:
     assert running.returncode == 0
     assert "50%" in drawn.decode()
     assert "processing" in drawn.decode()
-    assert facts(out)["cost"] == "$0.00"
+    assert facts(out)["cost"] == "$0.00 (test money)"
     assert "\x1b" not in out
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fairstack.cli import options
-from fairstack.cli.say import answer, facts
+from fairstack.cli.say import answer, facts, price
 
 
 def balance(test: options.Test = False, as_json: options.AsJson = False) -> None:
@@ -15,7 +15,8 @@ def balance(test: options.Test = False, as_json: options.AsJson = False) -> None
             answer(client.send(get("/v1/credits")).text)
             return
         credits = client.credits.get()
-    pairs = [("balance", str(credits.balance))]
+    sandbox = options.is_sandbox(test=test)
+    pairs = [("balance", price(credits.balance, sandbox=sandbox))]
     if credits.held is not None:
-        pairs.append(("held", str(credits.held)))
+        pairs.append(("held", price(credits.held, sandbox=sandbox)))
     facts(pairs)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from fairstack.cli.options import is_sandbox
 from fairstack.cli.progress import progress_of
-from fairstack.cli.say import EXIT_INTERRUPTED, answer, facts, note
+from fairstack.cli.say import EXIT_INTERRUPTED, answer, facts, note, price
 from fairstack.client import Job, Result
 from fairstack.errors import GenerationCancelled, GenerationFailed, WaitTimeout
 from fairstack.save import SavedFile
@@ -24,17 +25,19 @@ def follow(job: Job, output: str | None, timeout: float | None, *, test: bool, a
     except WaitTimeout as error:
         error.message = f"{job.id} is still {job.status}. It goes on; come back to it: {come_back}"
         raise
-    except (GenerationFailed, GenerationCancelled):
+    except (GenerationFailed, GenerationCancelled) as error:
         if as_json:
             answer(job.json)
+        if "charged nothing" not in error.message:
+            error.message = f"{error.message.rstrip('.')}. You were charged nothing."
         raise
     if as_json:
         answer(result.json)
     else:
-        show_result(result, saved)
+        show_result(result, saved, sandbox=is_sandbox(test=test))
 
 
-def show_result(result: Result, saved: SavedFile | None) -> None:
+def show_result(result: Result, saved: SavedFile | None, *, sandbox: bool) -> None:
     """Print where the clip is, what it is and what it cost."""
     clip = result.metadata
     pairs = [("url", result.url)]
@@ -42,7 +45,7 @@ def show_result(result: Result, saved: SavedFile | None) -> None:
         pairs.append(("file", f"{saved} ({saved.size})"))
     pairs += [
         ("clip", f"{clip.width}x{clip.height}, {clip.duration:g} s, {clip.fps:g} fps"),
-        ("cost", str(result.cost)),
+        ("cost", price(result.cost, sandbox=sandbox)),
     ]
     if clip.substitutions:
         pairs.append(("changed", "; ".join(str(substitution) for substitution in clip.substitutions)))

@@ -17,6 +17,9 @@ def models(
     type: Annotated[str | None, typer.Option("--type", help="t2v, i2v, flf, r2v, v2v, …")] = None,
     tier: Annotated[str | None, typer.Option("--tier", help="budget, standard or premium.")] = None,
     search: Annotated[str | None, typer.Option("-q", "--search", help="Words to look for.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("-n", "--limit", min=1, help="Show the first so many.", show_default=False)
+    ] = None,
     test: options.Test = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -32,15 +35,30 @@ def models(
         elif key:
             _show(client.models.get(key))
         else:
-            _list(client.models.list(type=type, tier=tier, q=search))
+            found = client.models.list(type=type, tier=tier, q=search)
+            _list(found, limit or len(found), sandbox=options.is_sandbox(test=test))
 
 
-def _list(found: list[Model]) -> None:
+def _list(found: list[Model], limit: int, *, sandbox: bool) -> None:
+    """The models by key, and below the list what is not in it and how to see it."""
     if not found:
-        note("No model fits.")
+        note("No model fits. All of them: fairstack models")
         return
-    rows = [(m.key, m.type, m.tier, str(m.price or ""), "yes" if m.available else "no") for m in found]
+    found = sorted(found, key=lambda model: model.key)
+    rows = [(m.key, m.type, m.tier, str(m.price or ""), _available(m, sandbox)) for m in found[:limit]]
     table([("MODEL", "TYPE", "TIER", "PRICE", "AVAILABLE"), *rows])
+    hidden = len(found) - len(rows)
+    if hidden:
+        note(f"{hidden} more; all of them: -n {len(found)}")
+    able = sum(bool(model.available) for model in found)
+    here = "all of them in the sandbox" if sandbox else f"{able} of them available on this server"
+    note(f"{len(found)} models, {here}. Fewer: --type, --tier, -q WORDS. One: fairstack models MODEL")
+
+
+def _available(model: Model, sandbox: bool) -> str:
+    if sandbox:
+        return "sandbox"
+    return "yes" if model.available else "no"
 
 
 def _show(model: Model) -> None:
@@ -52,7 +70,7 @@ def _show(model: Model) -> None:
         ("type", model.type),
         ("tier", model.tier),
         ("price", f"{model.price} for the default clip"),
-        ("available", "yes" if model.available else "no: no provider is configured for it"),
+        ("available", "yes" if model.available else "no: no provider is configured for it (--test works)"),
     ]
     if can is not None:
         pairs += [

@@ -62,6 +62,13 @@ def client_for(*, test: bool) -> FairStack:
     return FairStack(max_retries=MAX_RETRIES, mode="test" if test else "live")
 
 
+def is_sandbox(*, test: bool) -> bool:
+    """Whether the key that a command uses is a test key, so that its money is test money."""
+    from fairstack.connection import connect
+
+    return test or connect(None, None).api_key.startswith("fs_test_")
+
+
 def named_values(param: str, pairs: Sequence[str] | None) -> dict[str, str] | None:
     """NAME=VALUE texts as a map; raises BadArgument for one without an equals sign."""
     if not pairs:

@@ -64,6 +64,11 @@ def _colours() -> bool:
     return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def price(amount: object, *, sandbox: bool) -> str:
+    """An amount as people read it; test money is called so."""
+    return f"{amount} (test money)" if sandbox and amount else str(amount or "")
+
+
 def table(rows: Sequence[Sequence[str]]) -> None:
     """Print rows in columns, the first row being their names."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]

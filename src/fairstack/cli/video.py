@@ -8,7 +8,8 @@ import typer
 
 from fairstack.cli import options
 from fairstack.cli.follow import come_back_command, follow
-from fairstack.cli.say import EXIT_INTERRUPTED, answer, facts, note
+from fairstack.cli.say import EXIT_INTERRUPTED, answer, facts, note, price
+from fairstack.errors import ModelUnavailable
 
 if TYPE_CHECKING:
     from fairstack.client import FairStack, Job
@@ -61,14 +62,15 @@ def video(
     }
     with options.client_for(test=test) as client:
         if only_estimate:
-            show_estimate(client, key, prompt, wishes, as_json=as_json)
+            show_estimate(client, key, prompt, wishes, test=test, as_json=as_json)
             return
         job = _submit(client, key, prompt, wishes, idempotency_key, test=test)
         if no_wait:
             answer(job.json if as_json else job.id)
             note(f"Come back to it: {come_back_command(job.id, output, test=test)}")
         else:
-            note(f"{job.id} {job.status}, {job.estimated_cost}")
+            cost = price(job.estimated_cost, sandbox=options.is_sandbox(test=test))
+            note(f"{job.id} {job.status}, {cost}")
             follow(job, output, timeout, test=test, as_json=as_json)
 
 
@@ -97,10 +99,12 @@ def estimate(
         "options": options.json_values("option", option),
     }
     with options.client_for(test=test) as client:
-        show_estimate(client, key, prompt, wishes, as_json=as_json)
+        show_estimate(client, key, prompt, wishes, test=test, as_json=as_json)
 
 
-def show_estimate(client: FairStack, model: str, prompt: str, wishes: VideoOptions, *, as_json: bool) -> None:
+def show_estimate(
+    client: FairStack, model: str, prompt: str, wishes: VideoOptions, *, test: bool, as_json: bool
+) -> None:
     """Print the price, or the server's answer about it."""
     from fairstack import generate
     from fairstack.client import run
@@ -109,7 +113,8 @@ def show_estimate(client: FairStack, model: str, prompt: str, wishes: VideoOptio
         request = run(client, generate.estimate_request(model, prompt, wishes))
         answer(client.send(request).text)
     else:
-        facts([("model", model), ("cost", str(client.estimate(model=model, prompt=prompt, **wishes)))])
+        cost = client.estimate(model=model, prompt=prompt, **wishes)
+        facts([("model", model), ("cost", price(cost, sandbox=options.is_sandbox(test=test)))])
 
 
 def _submit(
@@ -123,6 +128,10 @@ def _submit(
 ) -> Job:
     try:
         return client.generate.video(model=model, prompt=prompt, idempotency_key=idempotency_key, **wishes)
+    except ModelUnavailable as error:
+        if not options.is_sandbox(test=test):
+            error.message += " On this command line: add --test."
+        raise
     except KeyboardInterrupt:
         note("\nWhether the job was submitted is not known; see: fairstack jobs" + " --test" * test)
         raise typer.Exit(EXIT_INTERRUPTED) from None
