@@ -73,7 +73,7 @@ async def test_a_python_example_runs(block: Block, gateway: Running, tmp_path: P
 async def test_a_curl_works(block: Block, gateway: Running) -> None:
     """The call is answered with success by a fresh server; one about a thing of yours, that there is none."""
     answer = await call(block.text, gateway)
-    expected = (404,) if any(name in path_of(block.text) for name in NAMES_OF_YOURS) else (200, 202)
+    expected = (404,) if any(name in path_of(block.text) for name in NAMES_OF_YOURS) else (200, 201, 202)
     assert answer.status in expected, answer.body
 
 
@@ -84,12 +84,13 @@ def path_of(line: str) -> str:
 
 
 async def call(line: str, gateway: Running) -> Answer:
-    """Do what curl does with this line, on the gateway and with its test key."""
+    """Do what curl does with this line, with the test key; an operator's call with the live one."""
     words = shlex.split(line, comments=True)
     given = dict(pairwise(words))
     sent = [after for word, after in pairwise(words) if word == "-H"]
     headers = dict(header.split(": ", 1) for header in sent)
-    key = gateway.keys.test if headers.pop("Authorization", "") else ""
+    ours = gateway.keys.live if "/v1/admin/" in line else gateway.keys.test
+    key = ours if headers.pop("Authorization", "") else ""
     body = given["-d"].encode() if "-d" in given else None
     if body is not None:
         headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
