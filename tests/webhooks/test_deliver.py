@@ -28,7 +28,7 @@ SECONDS = 10  # more than enough for anything here; a test that waits that long 
 
 def sender(pool: Pool, receiver: Receiver, clock: TurnedClock) -> Deliverer:
     """A sender without jitter."""
-    return Deliverer(pool, receiver, clock, dice=lambda: 0.5)
+    return Deliverer(pool, receiver, clock, dice=lambda: 0.0)
 
 
 async def seen(pool: Pool, delivery_id: str) -> tuple[Delivery, tuple[Attempt, ...]]:

@@ -31,10 +31,10 @@ async def take(
     *,
     limit: int = 100,
     per_host: int = 100,
-    sending: dict[str, int] | None = None,
+    taken: dict[str, int] | None = None,
 ) -> list[Claimed]:
     """Claim with room for everything unless told otherwise."""
-    return await store.claim(conn, now, limit=limit, per_host=per_host, sending=sending or {}, lease=LEASE)
+    return await store.claim(conn, now, limit=limit, per_host=per_host, taken=taken or {}, lease=LEASE)
 
 
 def attempted(now: datetime, status: int | None = 500) -> Attempted:
@@ -156,9 +156,9 @@ async def test_the_queue_of_one_host_leaves_room_for_the_others(conn: Connection
         await store.enqueue(conn, owner.id, "live", str(number).encode(), url="https://dead.example/")
     await store.enqueue(conn, owner.id, "live", b"{}", url="https://healthy.example/")
     now = soon()
-    first = await take(conn, now, per_host=4, sending={"dead.example": 1})
+    first = await take(conn, now, per_host=4, taken={"dead.example": 1})
     assert sorted(claimed.host for claimed in first) == ["dead.example"] * 3 + ["healthy.example"]
-    assert await take(conn, now, per_host=4, sending={"dead.example": 4}) == []
+    assert await take(conn, now, per_host=4, taken={"dead.example": 4}) == []
     assert len(await take(conn, now, limit=2, per_host=4)) == 2
 
 
@@ -169,7 +169,7 @@ async def test_a_410_stops_everything_for_that_address(conn: Connection) -> None
     for url in (URL, URL, "https://other.example/"):
         await store.enqueue(conn, owner.id, "live", b"{}", url=url)
     now = soon()
-    (claimed,) = await take(conn, now, limit=1, per_host=1, sending={"other.example": 1})
+    (claimed,) = await take(conn, now, limit=1, per_host=1, taken={"other.example": 1})
     await store.record(conn, claimed, attempted(now, 410), Gone())
     await store.enqueue(conn, owner.id, "live", b"{}")
     page = await deliveries.list_deliveries(conn, owner.id, "live", limit=10)

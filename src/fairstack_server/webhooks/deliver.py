@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import asyncpg
@@ -18,6 +18,7 @@ from fairstack_server.db.connections import OwnConnection, Pool
 from fairstack_server.db.dsn import DatabaseError
 from fairstack_server.egress import AddressRefused, EgressError, PostAnswer, TransferFailed
 from fairstack_server.webhooks import store
+from fairstack_server.webhooks.circuit import Circuits
 from fairstack_server.webhooks.schedule import judge, read_retry_after
 from fairstack_server.webhooks.sign import signature
 from fairstack_server.webhooks.store import Attempted, Claimed, Outcome
@@ -32,6 +33,8 @@ POLL_SECONDS = 30.0
 #: Beyond the attempt's own time: a sender that has not recorded by then is taken for dead.
 LEASE_MARGIN_SECONDS = 45.0
 DATABASE_RETRY_SECONDS = 1.0
+#: From this attempt of a round on (it comes after 2.5 h), an address may turn out to be dead.
+_LATE_ATTEMPT = 5
 DATABASE_DOWN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DatabaseError)
 
 
@@ -48,7 +51,8 @@ class Post(Protocol):
 class Deliverer:
     """Sends webhooks until it is stopped; several may run on one database, on one machine or many.
 
-    A host gets at most 4 at a time from each of them, so a dead receiver delays nobody else. `connect` opens
+    A host gets at most 4 at a time from each of them, and none while its circuit is open, so a dead receiver
+    delays nobody else and spends no attempts. `connect` opens
     the connection that hears of new messages; without one they are found every 30 s. `dice` answers 0 to 1.
     """
 
@@ -74,6 +78,7 @@ class Deliverer:
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._sending: Counter[str] = Counter()
+        self._circuits = Circuits()
 
     async def run(self) -> None:
         """Send what is due, now and whenever something becomes due, until `stop` or cancelled.
@@ -107,6 +112,14 @@ class Deliverer:
             if self._tasks:
                 await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
+    def next_pause_end(self) -> datetime | None:
+        """When the next host that is left alone now may be tried again; None when there is none."""
+        return self._circuits.next_end(self._clock.now())
+
+    def wake(self) -> None:
+        """Look for what is due now, without waiting to hear of it."""
+        self._woken.set()
+
     async def _next_pass(self) -> float:
         """Start what is due; answers for how many seconds there is nothing more to do."""
         try:
@@ -123,20 +136,18 @@ class Deliverer:
             # middle of a statement raises what it likes.
             log.exception("webhook.pass_broke")
             return DATABASE_RETRY_SECONDS
-        return POLL_SECONDS if next_at is None else min(POLL_SECONDS, (next_at - now).total_seconds())
+        moments = [moment for moment in (next_at, self.next_pause_end()) if moment is not None]
+        return min([POLL_SECONDS, *((moment - now).total_seconds() for moment in moments)])
 
     async def _start_due(self) -> int:
         room = MAX_SENDING - len(self._tasks)
         if room <= 0:
             return 0
+        now = self._clock.now()
+        taken = self._circuits.taken(self._sending, now, MAX_SENDING_PER_HOST)
         async with self._pool.acquire() as conn:
             due = await store.claim(
-                conn,
-                self._clock.now(),
-                limit=room,
-                per_host=MAX_SENDING_PER_HOST,
-                sending=self._sending,
-                lease=self._lease,
+                conn, now, limit=room, per_host=MAX_SENDING_PER_HOST, taken=taken, lease=self._lease
             )
         for claimed in due:
             task = asyncio.create_task(self._send(claimed), name=f"webhook {claimed.id}")
@@ -182,17 +193,32 @@ class Deliverer:
     async def _record(
         self, claimed: Claimed, attempted: Attempted, retry_after_seconds: float | None
     ) -> None:
+        paused = self._tell_circuit(claimed.host, attempted)
+        # Asked seldom, and often enough: the early attempts at a host that answers cannot be five days old.
+        may_be_dead = attempted.outcome != "delivered" and (paused or claimed.attempt >= _LATE_ATTEMPT)
         verdict = judge(claimed.attempt, attempted.status_code, retry_after_seconds, self._dice)
         facts = {"delivery": claimed.id, "host": claimed.host, "attempt": claimed.attempt}
         try:
             async with self._pool.acquire() as conn, conn.transaction():
                 kept = await store.record(conn, claimed, attempted, verdict)
+                dead = kept and may_be_dead and await store.disable_if_dead(conn, claimed, attempted)
         except DATABASE_DOWN as error:
             # The lease runs out and the attempt is made again: twice is allowed, never is not.
             log.warning("webhook.not_recorded", error=type(error).__name__, **facts)
             return
         event = "webhook.attempted" if kept else "webhook.lease_lost"
         log.info(event, outcome=attempted.outcome, status=attempted.status_code, **facts)
+        if dead:
+            log.warning("webhook.disabled", account=claimed.account_id, **facts)
+
+    def _tell_circuit(self, host: str, attempted: Attempted) -> bool:
+        """Whether the host is left alone from now on."""
+        if attempted.outcome == "address_refused":
+            return False  # nobody was called
+        pause_seconds = self._circuits.told(host, attempted.status_code, self._clock.now())
+        if pause_seconds is not None:
+            log.warning("webhook.host_paused", host=host, seconds=pause_seconds)
+        return pause_seconds is not None
 
     async def _listen(self) -> None:
         if self._connect is None or (self._listener is not None and not self._listener.is_closed()):

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from fairstack_server.clock import timestamp
 from fairstack_server.db.connections import Connection
 from fairstack_server.ids import Mode, new_id
 from fairstack_server.webhooks.schedule import Delivered, GivenUp, Gone, Retry, Verdict
@@ -118,6 +119,20 @@ update webhook_deliveries set state = 'disabled', next_at = null
 """
 
 
+#: An address where nothing arrived for so long is no longer tried, until its owner enables it again.
+DEAD_AFTER = timedelta(days=5)
+_DEAD_AFTER_ATTEMPTS = 5
+
+# Since when nothing arrived at an address, and how often it was tried since.
+_FAILING = """
+select min(a.at) as since, count(*) as attempts
+  from webhook_deliveries d join webhook_attempts a on a.delivery_id = d.id
+ where (d.account_id, d.mode, d.url) = ($1, $2, $3) and a.outcome <> 'delivered'
+   and a.at > coalesce((select max(delivered_at) from webhook_deliveries
+                         where (account_id, mode, url) = ($1, $2, $3)), '-infinity')
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """A delivery that is ours to send until its lease runs out. `attempt` counts from 1 in this round."""
@@ -186,12 +201,12 @@ async def claim(
     *,
     limit: int,
     per_host: int,
-    sending: Mapping[str, int],
+    taken: Mapping[str, int],
     lease: timedelta,
 ) -> list[Claimed]:
     """Take up to `limit` due deliveries for ourselves until the lease is over; nobody else gets them before.
 
-    `sending` says how many we are sending to each host now: with the new ones it gets at most `per_host`.
+    `taken` says how much of `per_host` is taken at each host: it gets no more than the rest.
     """
     rows = await conn.fetch(
         _CLAIM,
@@ -199,8 +214,8 @@ async def claim(
         now + lease,
         limit,
         per_host,
-        list(sending.keys()),
-        list(sending.values()),
+        list(taken.keys()),
+        list(taken.values()),
         MAX_SIGNING_SECRETS,
     )
     return [_claimed(row) for row in rows]
@@ -235,6 +250,21 @@ async def record(conn: Connection, claimed: Claimed, attempted: Attempted, verdi
         where = (claimed.account_id, claimed.mode, claimed.url, claimed.host)
         await conn.execute(_DISABLE, *where, attempted.at, reason)
     return number is not None
+
+
+async def disable_if_dead(conn: Connection, claimed: Claimed, attempted: Attempted) -> bool:
+    """Disable the address when nothing arrived there for five days; True when that was done now.
+
+    What waits for it is kept, and sent when its owner redelivers it or enables the address again.
+    """
+    where = (claimed.account_id, claimed.mode, claimed.url)
+    row = await conn.fetchrow(_FAILING, *where)
+    if row is None or row["attempts"] < _DEAD_AFTER_ATTEMPTS or attempted.at - row["since"] < DEAD_AFTER:
+        return False
+    since = timestamp(row["since"])
+    reason = f"Nothing arrived there for {DEAD_AFTER.days} days; the first failure was at {since}."
+    await conn.execute(_DISABLE, *where, claimed.host, attempted.at, reason)
+    return True
 
 
 def host_of(url: str) -> str:
