@@ -256,6 +256,8 @@ def complaint_of_v1(body: Mapping[str, Any]) -> str | None:
         return wrong
     if (body.get("duration"), body.get("resolution")) == (10, "1080P"):
         return "1080P lasts 6 seconds"
+    if "last_frame_image" in body and body.get("resolution") == "512P":
+        return "512P takes no last_frame_image"
     given = {"prompt", "first_frame_image", "last_frame_image", "subject_reference"} & body.keys()
     return None if given else "prompt is required"
 

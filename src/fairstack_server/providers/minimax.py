@@ -50,11 +50,12 @@ _V1_TASK, _V1_FILE = "/v1/query/video_generation", "/v1/files/retrieve"
 _V2, _V2_TASKS, _V2_TASK = "/v2/", "/v2/query/video_generation", "/v2/video_generation"
 
 #: MiniMax's codes. Whatever stands in none of these may hide a task that exists.
-_OK, _NO_CREDIT, _BAD_PARAMETERS = 0, 1008, 2013
+_OK, _NO_CREDIT, _INVISIBLE_TEXT, _BAD_PARAMETERS = 0, 1008, 1042, 2013
 _NO_ROOM = frozenset({1002, 1039, 1041, 2045, 2056})
 _MODERATION = frozenset({1026, 1027})
+_REFUSED = _MODERATION | {_INVISIBLE_TEXT, _BAD_PARAMETERS}
 _OUR_KEY = frozenset({1004, 2038, 2049})
-_UNWELL = frozenset({1000, 1001, 1024, 1033})
+_UNWELL = frozenset({1000, 1001, 1013, 1024, 1033})
 _MODERATION_WORDS = ("sensitive", "moderation", "content policy")
 _CODE_AT_END = re.compile(r"\((\d+)\)\s*$")
 
@@ -85,7 +86,7 @@ class MiniMax:
             return Submission({"id": task_id, "endpoint": order.endpoint, "submitted_at": now})
         if code in _NO_ROOM or (answer.status == 429 and answer.is_refusal):
             return RateLimitedUpstream(answer.retry_after_seconds())
-        if code == _BAD_PARAMETERS or code in _MODERATION or (code is None and _is_complaint(answer)):
+        if code in _REFUSED or (code is None and _is_complaint(answer)):
             moderated = code in _MODERATION or mentions(said, _MODERATION_WORDS)
             return MODERATED if moderated else refused(self._http, said)
         raise self._broken(answer, SUBMIT)
