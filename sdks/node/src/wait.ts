@@ -30,6 +30,8 @@ const LONGEST_JOB_MS = 3_600_000;
 export const OUTAGE_PATIENCE_MS = 60_000;
 const OUTAGE_GAP_MS = 1_000;
 const SHORTEST_LOOK_MS = 1_000;
+/** An answer that drips on for longer than this is given up, and asked for again. */
+const LONGEST_LOOK_MS = 300_000;
 
 export interface Waiting extends WaitOptions {
   /** Called, and awaited, at each look. */
@@ -91,7 +93,12 @@ async function lookOnce(
     Math.min(heldShort ? HOLD_WITH_PROGRESS_SECONDS : HOLD_MAX_SECONDS, (silenceMs / 1000) * 0.8),
   );
   const askedAt = transport.clock.now();
-  const reply = await patiently(transport, { ...look(jobId, hold), silenceMs, limitMs: left }, left, signal);
+  const reply = await patiently(
+    transport,
+    { ...look(jobId, hold), silenceMs, limitMs: Math.min(left, LONGEST_LOOK_MS) },
+    left,
+    signal,
+  );
   const record = jsonOf<JobRecord>(transport, reply);
   // The server held the answer for its full time: asking again to be held costs nobody anything.
   if (hold > 0 && transport.clock.now() - askedAt >= hold * 1000) return { record, pause: 0 };

@@ -78,6 +78,12 @@ it("leaves the job running when the time is over, and says how to wait again", a
   assert.ok(!asked.some(({ path }) => path.endsWith("/cancel")));
 });
 
+it("waits without an end when told so", async () => {
+  const { job, clock, started } = await submitted(server({ looks: 200 }));
+  assert.ok((await job.wait({ timeout: Infinity })).url);
+  assert.ok(clock.now() - started > 9_000_000);
+});
+
 it("looks once with timeout 0", async () => {
   assert.ok((await (await submitted()).job.wait({ timeout: 0 })).url);
   await assert.rejects((await submitted(server({ looks: 5 }))).job.wait({ timeout: 0 }), WaitTimeout);
@@ -294,6 +300,17 @@ it("ends when it is resumed after the last event", async () => {
 it("refuses events of a job that is not there", async () => {
   const { job } = await submitted(() => refusal(404, "not_found"));
   await assert.rejects(listed(job.events()), NotFound);
+});
+
+it("closes the stream of whoever stops reading events", async () => {
+  let closed = false;
+  const endless = new ReadableStream({
+    start: (controller) => controller.enqueue(new TextEncoder().encode(event(1, { progress: 0.1 }))),
+    cancel: () => void (closed = true),
+  });
+  const { job } = await submitted(() => stream(endless));
+  for await (const { id } of job.events()) if (id === "1") break;
+  assert.ok(closed);
 });
 
 it("stops following when the signal fires", async () => {
