@@ -1,8 +1,7 @@
 """Compares our requests with those of the vendors' own clients: `python -m tests.upstreams.parity`.
 
-The clients are no dependency of this project: install them beside it (byteplus-python-sdk-v2, dashscope,
-fal-client, google-genai, lumaai, minimax-mcp, openai, pixverse-mcp, replicate, runwayml). Prints the table of
-docs/reference/providers.md, and fails when a difference is not explained.
+The clients are no dependency of this project: `make parity` installs those of parity-requirements.txt for
+this alone. Prints the table of docs/reference/providers.md, and fails when a difference is not explained.
 """
 
 from __future__ import annotations
@@ -20,6 +19,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from fairstack_server.clock import SystemClock
 from fairstack_server.providers.base import (
@@ -665,6 +666,8 @@ async def compare(client: Client, folder: Path) -> tuple[str, list[str]]:
 
 async def main() -> int:
     """Compare every client that this Python can run; 1 when something is not explained."""
+    # Nothing but the table on stdout.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     failures: list[str] = []
     sys.stdout.write("| provider | client | requests compared | differences |\n|---|---|---|---|\n")
     with tempfile.TemporaryDirectory() as folder:
