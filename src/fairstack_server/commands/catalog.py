@@ -126,7 +126,7 @@ def _diff(
         for difference in found:
             typer.echo(f"{difference.model}: {difference.message}")
         counted = f"{len(found)} difference{'' if len(found) == 1 else 's'}"
-        typer.echo(f"{counted} to the {len(old.models)} models of {folder}")
+        typer.echo(f"{counted} to {folder} (models there: {len(old.models)}, here: {len(ours.models)})")
 
     guarded(work)
 
