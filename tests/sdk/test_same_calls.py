@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fairstack import FairStack, Job, Result, client
+from fairstack import FairStack, Job, Result, client, webhooks
 
 ROOT = Path(__file__).parents[2]
 LIST = json.loads((ROOT / "spec" / "client_calls.json").read_text())
@@ -22,7 +22,7 @@ PARTS = {
     "client.jobs": client.Jobs,
     "client.ledger": client.Ledger,
     "client.models": client.Models,
-    "client.webhooks": client.webhooks,
+    "client.webhooks": webhooks,
     "job": Job,
     "result": Result,
 }
