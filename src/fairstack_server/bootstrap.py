@@ -52,7 +52,7 @@ from fairstack_server.media.store import MediaStore
 from fairstack_server.pricing import UsableRoute
 from fairstack_server.providers.base import Provider
 from fairstack_server.providers.http import provider_sessions
-from fairstack_server.providers.limits import Limits, read_limits
+from fairstack_server.providers.limits import read_limits
 from fairstack_server.providers.registry import ADDRESS_SETTINGS, SPOKEN, build_providers
 from fairstack_server.settings import Settings
 from fairstack_server.webhooks.deliver import Deliverer
@@ -73,7 +73,7 @@ class Gateway:
     catalog: Catalog
     providers: Mapping[str, Provider]
     configured: frozenset[str]
-    limits: Mapping[str, Limits]
+    gates: Gates
     gone: GoneRoutes
     reports: ProviderReports
     access: Access
@@ -136,7 +136,7 @@ class _Shared:
     catalog: Catalog
     providers: Mapping[str, Provider]
     configured: frozenset[str]
-    limits: Mapping[str, Limits]
+    gates: Gates
     gone: GoneRoutes
     reports: ProviderReports
     media: MediaStore
@@ -153,6 +153,7 @@ async def _share(
     settings: Settings, dsn: Dsn, pool: Pool, egress: Egress, stack: contextlib.AsyncExitStack
 ) -> _Shared:
     clock = SystemClock()
+    limits = read_limits(settings.provider_limits, SPOKEN)
     providers = await _providers(settings, clock, stack)
     media = MediaStore(settings.media_url or str(settings.home / "media"), f"{settings.base_url}/media")
     decoder, poster = _confined_children(stack)
@@ -178,7 +179,7 @@ async def _share(
         catalog=catalog,
         providers=providers,
         configured=frozenset(providers) - {SANDBOX},
-        limits=read_limits(settings.provider_limits, SPOKEN),
+        gates=Gates(providers, clock, limits, stages={SANDBOX}),
         gone=gone,
         reports=reports,
         media=media,
@@ -204,7 +205,7 @@ def _gateway(shared: _Shared, stack: contextlib.AsyncExitStack, *, works: bool) 
         catalog=shared.catalog,
         providers=shared.providers,
         configured=shared.configured,
-        limits=shared.limits,
+        gates=shared.gates,
         gone=shared.gone,
         reports=shared.reports,
         access=Access(accounts, settings.rate_limit_per_minute),
@@ -263,14 +264,13 @@ def _worker(shared: _Shared) -> Worker:
     planning = Planning(settings.submit_attempts, settings.allow_loss, callback_base)
     planner = Planner(shared.catalog, shared.configured, shared.files, planning)
     keeper = ClipKeeper(shared.media, shared.fetch, shared.poster, shared.egress, settings.home / "work")
-    gates = Gates(shared.providers, clock, shared.limits, stages={SANDBOX})
     lifecycle = Lifecycle(
         shared.jobs,
         shared.settlement,
         planner,
         keeper,
         shared.providers,
-        gates,
+        shared.gates,
         shared.gone,
         shared.notices,
         clock,
@@ -302,7 +302,7 @@ def _worker(shared: _Shared) -> Worker:
         shared.jobs,
         lifecycle,
         late,
-        gates,
+        shared.gates,
         shared.reports,
         shared.notices,
         clock,

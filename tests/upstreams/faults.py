@@ -10,7 +10,9 @@ from typing import Literal
 
 from aiohttp import web
 
-Kind = Literal["drop", "reset", "truncate", "http_500", "page_502", "hang", "rate_limited", "malformed"]
+Kind = Literal[
+    "drop", "reset", "truncate", "http_500", "page_502", "hang", "rate_limited", "malformed", "gone"
+]
 #: The calls that a fault can be put on.
 Operation = Literal["submit", "status", "result", "cancel", "content", "list", "keys", "key", "upload"]
 
@@ -37,8 +39,9 @@ class Faults:
     planned: list[Fault] = field(default_factory=list)
 
     def add(self, kind: Kind, *, on: Operation = "submit", after: bool | None = None, times: int = 1) -> None:
-        """Plan a fault; by default the worst one, after the work, but for 429, which comes before it."""
-        self.planned.append(Fault(kind, on, kind != "rate_limited" if after is None else after, times))
+        """Plan a fault; by default the worst one, after the work, but for 429 and 404, which come before."""
+        is_late = kind not in ("rate_limited", "gone") if after is None else after
+        self.planned.append(Fault(kind, on, is_late, times))
 
     def take(self, operation: Operation) -> Fault | None:
         """The next fault planned for this call, used up by it."""
@@ -82,6 +85,8 @@ async def act_out(
                 status=429,
                 headers={"Retry-After": "2"},
             )
+        case "gone":
+            return web.json_response({"detail": "Not Found"}, status=404)
         case "malformed":
             return web.Response(text="{not json", content_type="application/json")
     return web.Response()

@@ -18,6 +18,7 @@ from fairstack_server.api.query import check_known, check_path
 from fairstack_server.api.routes import (
     admin,
     admin_catalog,
+    admin_providers,
     callbacks,
     files,
     generations,
@@ -53,6 +54,7 @@ def all_routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         webhooks,
         admin,
         admin_catalog,
+        admin_providers,
         callbacks,
         media,
         health,

@@ -111,7 +111,12 @@ def model_view(model: Model, default_micros: int | None, on: date, configured: C
         quality_rank=model.quality_rank,
         typical_seconds=model.typical_seconds,
         longest_seconds=model.longest_seconds,
-        available=any(route.provider in configured and route.costs for route in model.routes),
+        available=any(
+            route.provider in configured
+            and route.costs
+            and (route.end_of_life is None or route.end_of_life > on)
+            for route in model.routes
+        ),
         aliases=list(model.aliases),
         sources=list(model.sources),
         end_of_life=UNSET if model.end_of_life is None else model.end_of_life.isoformat(),

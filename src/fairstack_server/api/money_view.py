@@ -170,22 +170,6 @@ class GrantView(Struct):
     balance: Cost
 
 
-class ProviderView(Struct, kw_only=True):
-    """One provider as the operator sees it."""
-
-    name: str
-    configured: bool
-    settings: list[str]
-    models: int
-    submit_class: str | None
-
-
-class ProviderList(Struct):
-    """All providers that the catalog names."""
-
-    items: list[ProviderView]
-
-
 def credits_view(wallet: Wallet, account_cap: Cap, key_cap: Cap, mode: str) -> CreditsView:
     """Balance, holds and caps."""
     caps = CapsView(_cap(account_cap), None, _cap(key_cap))

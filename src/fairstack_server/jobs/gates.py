@@ -304,6 +304,10 @@ class Gates:
         """The gate of this provider, which is configured."""
         return self._gates[provider]
 
+    def limits_of(self, provider: str) -> Limits:
+        """The limits of this provider; none where it is not configured."""
+        return self._gates[provider].limits if provider in self._gates else Limits()
+
     def occupy(self, provider: str, job_id: str) -> None:
         """A task of this job may be at the provider already; nothing when that is not configured any more."""
         if provider in self._gates:

@@ -111,7 +111,8 @@ class Breaker:
         if before is None and fault in PERMANENT:
             pause = 0.0  # A free call says at once whether it is the key, or only what one order asked for.
         self._opened = Opened(fault, why, at if before is None else before.since, at + pause)
-        self._pauses, self._trying = self._pauses + 1, False
+        self._pauses += pause > 0
+        self._trying = False
 
     def _note(self, at: float, *, failed: bool) -> None:
         self._window.append((at, failed))

@@ -1,4 +1,4 @@
-"""/v1/admin: accounts, money in and back, providers. Scope `admin`."""
+"""/v1/admin: accounts, money in and back. Scope `admin`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from fairstack_server.api.money_view import (
     GrantRequest,
     GrantView,
     NewAccountView,
-    ProviderList,
-    ProviderView,
     account_view,
 )
 from fairstack_server.api.parse import parse_as
@@ -62,12 +60,6 @@ CORRECT = Doc(
     body=CorrectionRequest,
     answers={201: Answer("The booking.", GrantView)},
     errors=("validation_error", "not_found"),
-)
-PROVIDERS = Doc(
-    summary="Which providers are configured, and what would configure the others",
-    tag="Admin",
-    scope="admin",
-    answers={200: Answer("The providers.", ProviderList)},
 )
 
 
@@ -116,23 +108,4 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
             balance = await store.balance(connection, account.id, "live")
         return json_answer(GrantView(booking, cost(balance.available_micros)), 201)
 
-    @get("/v1/admin/providers", opt=PROVIDERS.opt())
-    async def list_providers(request: HttpRequest) -> Response[bytes]:
-        items = []
-        for key, facts in sorted(gateway.catalog.providers.items()):
-            provider = gateway.providers.get(key)
-            items.append(
-                ProviderView(
-                    name=key,
-                    configured=provider is not None,
-                    settings=list(facts.settings),
-                    models=sum(
-                        any(route.provider == key for route in model.routes)
-                        for model in gateway.catalog.models()
-                    ),
-                    submit_class=None if provider is None else provider.submit_class.name,
-                )
-            )
-        return json_answer(ProviderList(items))
-
-    return [list_accounts, create_account, grant, correct, list_providers]
+    return [list_accounts, create_account, grant, correct]

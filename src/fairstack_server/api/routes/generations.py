@@ -46,6 +46,7 @@ SUBMIT = Doc(
         "payload_too_large",
         "content_filtered",
         "model_unavailable",
+        "provider_unavailable",
     ),
 )
 
