@@ -23,22 +23,39 @@ _COMMON: Fields = {
     "style": Field(choices=("anime", "3d_animation", "clay", "comic", "cyberpunk")),
     "seed": Field("integer", minimum=0, maximum=2**31 - 1),
     "template_id": Field("integer"),
+    "generate_audio_switch": Field("switch"),
+    "generate_multi_clip_switch": Field("switch"),
     "water_mark": Field("switch"),
     "play_bgm": Field("switch"),
     "sound_effect_switch": Field("switch"),
     "sound_effect_content": Field(pattern=r"(?s).{0,2048}"),
     "sound_mode": Field(),
 }
+MOVES = (
+    *("horizontal_left", "horizontal_right", "vertical_up", "vertical_down", "zoom_in", "zoom_out"),
+    *("crane_up", "quickly_zoom_in", "quickly_zoom_out", "smooth_zoom_in", "camera_rotation", "robo_arm"),
+    *("super_dolly_out", "whip_pan", "hitchcock", "left_follow", "right_follow", "pan_left", "pan_right"),
+    "fix_bg",
+)
 _PICTURE = Field("integer", minimum=1, required=True)
 _RATIOS = ("16:9", "4:3", "1:1", "3:4", "9:16", "2:3", "3:2", "21:9")
 #: Path -> the fields that it takes.
 TAKEN: dict[str, Fields] = {
     "text": {**_COMMON, "aspect_ratio": Field(choices=_RATIOS, required=True)},
-    "img": {**_COMMON, "img_id": _PICTURE, "camera_movement": Field()},
+    "img": {**_COMMON, "img_id": _PICTURE, "camera_movement": Field(choices=MOVES)},
     "transition": {**_COMMON, "first_frame_img": _PICTURE, "last_frame_img": _PICTURE},
 }
-#: Models of the first three generations last 5 or 8 seconds.
-SHORT_MODELS = ("v3.5", "v4", "v4.5", "v5")
+#: Models that make no sound of their own, and last 5 or 8 seconds.
+SILENT_MODELS = ("v3.5", "v4", "v4.5", "v5")
+#: Model -> the lengths that it has; every other one lasts 1 to 15 seconds.
+LENGTHS = dict.fromkeys(SILENT_MODELS, (5, 8)) | dict.fromkeys(("v5.5", "v5.6"), (5, 8, 10))
+#: Field -> the models that it is for.
+GATED = {
+    "camera_movement": ("v4", "v4.5"),
+    "generate_audio_switch": ("v5.5", "v5.6", "v6", "c1"),
+    "generate_multi_clip_switch": ("v5.5", "v6"),
+    "sound_effect_switch": SILENT_MODELS,
+}
 PICTURES = ("image/jpeg", "image/jpg", "image/png", "image/webp")
 CODES = {400: 400017, 401: 400012, 404: 500008, 429: 500044}
 STATUSES = {"ok": 1, "moderated": 7, "invalid": 8, "crashed": 8, "expired": 8}
@@ -154,12 +171,19 @@ def _told(told: dict[str, Any]) -> web.Response:
 
 def complaint_of(kind: str, body: Mapping[str, Any]) -> str | None:
     """What is wrong with an order of this kind; None when nothing is."""
-    return complaint(body, TAKEN[kind]) or _wrong_length(body)
+    return complaint(body, TAKEN[kind]) or _wrong_for_model(body)
 
 
-def _wrong_length(body: Mapping[str, Any]) -> str | None:
-    if body["model"] in SHORT_MODELS and body["duration"] not in (5, 8):
-        return "duration is 5 or 8"
-    if body["model"] in SHORT_MODELS and (body["quality"], body["duration"]) == ("1080p", 8):
-        return "1080p lasts 5 seconds"
-    return None
+def _wrong_for_model(body: Mapping[str, Any]) -> str | None:
+    model, duration = body["model"], body["duration"]
+    for name, models in GATED.items():
+        if name in body and model not in models:
+            return f"{name} is not for {model}"
+    if duration not in LENGTHS.get(model, range(1, 16)):
+        return f"duration is one of {LENGTHS[model]}"
+    longest = {"v5.5": 8, "v5.6": 8}.get(model, 5 if model in SILENT_MODELS else 15)
+    return (
+        f"1080p lasts {longest} seconds at most"
+        if body["quality"] == "1080p" and duration > longest
+        else None
+    )
