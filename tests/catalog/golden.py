@@ -1,10 +1,12 @@
 """The golden table of quotes: model x settings x date -> micros.
 
-python -m tests.catalog.golden --write     only when a price has really changed
+python -m tests.catalog.golden             which quotes moved
+python -m tests.catalog.golden --write     accept them: only when a price has really changed
 """
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -33,6 +35,13 @@ def golden_lines() -> list[str]:
         for settled in telling_settings(model)
     )
     return list(dict.fromkeys(lines))
+
+
+def moved_quotes() -> list[str]:
+    """What the catalog quotes otherwise than the table: `- ` as the table has it, `+ ` as it is now."""
+    told = TABLE.read_text(encoding="utf-8").splitlines()
+    lines = difflib.unified_diff(told, golden_lines(), n=0, lineterm="")
+    return [f"{line[0]} {line[1:]}" for line in lines if not line.startswith(("---", "+++", "@@"))]
 
 
 def price_days(model: Model) -> list[date]:
@@ -72,7 +81,19 @@ def _shown(settled: Settled) -> str:
     return f"{length} {settled.resolution or '-'} {settled.aspect_ratio or '-'} {sound}"
 
 
+def main(arguments: list[str]) -> int:
+    """Tell what moved, or write the table; exit status 1 when something moved and was not accepted."""
+    if arguments not in ([], ["--write"]):
+        sys.stderr.write(__doc__ or "")
+        return 2
+    moved = moved_quotes()
+    for line in moved:
+        sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"{len(moved)} lines moved\n")
+    if arguments:
+        TABLE.write_text("\n".join(golden_lines()) + "\n", encoding="utf-8")
+    return 1 if moved and not arguments else 0
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] != ["--write"]:
-        sys.exit(__doc__)
-    TABLE.write_text("\n".join(golden_lines()) + "\n", encoding="utf-8")
+    sys.exit(main(sys.argv[1:]))

@@ -247,7 +247,7 @@ async def test_a_grant_too_high_is_taken_back_and_holds_are_not(conn: Connection
     """A correction takes what is available, with its reason in the ledger, and nothing that a job holds."""
     account = await make_account(conn, micros=100)
     await place(conn, account.request(30))
-    with pytest.raises(AmountRefused, match=r"above the \$0\.00007 that are available"):
+    with pytest.raises(AmountRefused, match=r"available: \$0\.00007\. Unfinished jobs hold \$0\.00003;"):
         await store.correct(conn, account.id, "live", 71, "granted twice")
     assert await store.balance(conn, account.id, "live") == Wallet(70, 30)
     await store.correct(conn, account.id, "live", 70, "granted twice")

@@ -201,9 +201,12 @@ def correct(wallet: Wallet, micros: int) -> Transaction:
     if check_amount(micros, "correction") == 0:
         raise AmountRefused("A correction of $0.00 moves nothing; take back more than that.")
     if micros > wallet.available_micros:
+        held = f" Unfinished jobs hold {display(wallet.held_micros)}; wait for them." * (
+            wallet.held_micros > 0
+        )
         raise AmountRefused(
-            f"A correction of {display(micros)} is above the {display(wallet.available_micros)} that are"
-            f" available; {display(wallet.held_micros)} are held by unfinished jobs and stay theirs."
+            f"A correction of {display(micros)} is above what is available:"
+            f" {display(wallet.available_micros)}.{held}"
         )
     return _transaction("correction", micros, {"wallet_available": -micros, "external": micros})
 
