@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from fairstack_server.clock import SystemClock
 from fairstack_server.providers.base import (
     CallbackRequest,
     CancelOutcome,
     Failed,
+    Fault,
     InputFile,
+    ProviderError,
     Ref,
     Submission,
     Succeeded,
@@ -81,9 +85,12 @@ async def test_two_images(sessions: Sessions, fake_vidu: FakeVidu) -> None:
 
 
 async def test_what_the_key_is_worth(sessions: Sessions, fake_vidu: FakeVidu) -> None:
-    """The check tells the credits that are left, and orders nothing; without any it takes no order."""
+    """The check tells the credits that are left, and orders nothing; without any Vidu takes no order."""
     vidu = _vidu(sessions, fake_vidu)
     assert "1,240 credits left" in (await vidu.check_key()).message
     fake_vidu.credits_left = 0
     assert (await vidu.check_key()).accepted is False
-    assert fake_vidu.log.tasks == {} and fake_vidu.log.submits == []
+    assert fake_vidu.log.submits == []
+    with pytest.raises(ProviderError) as caught:
+        await vidu.submit(ORDER)
+    assert (caught.value.sent, caught.value.fault) == (False, Fault.CREDIT) and fake_vidu.log.tasks == {}

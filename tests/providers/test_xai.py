@@ -9,6 +9,7 @@ import pytest
 from fairstack_server.clock import SystemClock
 from fairstack_server.providers.base import (
     Failed,
+    Fault,
     InputFile,
     Pending,
     ProviderError,
@@ -62,7 +63,7 @@ async def test_a_wrong_key_is_not_the_orders_fault(sessions: Sessions, fake_xai:
     stranger = _xai(sessions, fake_xai, key="xai-wrong")
     with pytest.raises(ProviderError, match="key is not accepted") as caught:
         await stranger.submit(ORDER)
-    assert (caught.value.sent, caught.value.permanent) == (False, True)
+    assert (caught.value.sent, caught.value.permanent, caught.value.fault) == (False, True, Fault.KEY)
     assert (await stranger.check_key()).accepted is False
     refused = await _xai(sessions, fake_xai).submit(replace(ORDER, fixed={"model": "gpt"}))
     assert isinstance(refused, Failed) and refused.reason == "refused"

@@ -128,7 +128,11 @@ class FakeVidu(TaskUpstream):
 
     def error(self, status: int, message: str) -> web.Response:
         """As Vidu words it."""
-        told = {"code": status, "reason": REASONS[status], "message": message, "metadata": {"trace_id": "t"}}
+        return self._refusal(status, REASONS[status], message)
+
+    @staticmethod
+    def _refusal(status: int, reason: str, message: str) -> web.Response:
+        told = {"code": status, "reason": reason, "message": message, "metadata": {"trace_id": "t"}}
         return web.json_response(told, status=status)
 
     async def _create(self, request: web.Request) -> web.Response:
@@ -138,6 +142,8 @@ class FakeVidu(TaskUpstream):
         kind = request.match_info["kind"]
         if (wrong := complaint_of(kind, body)) is not None:
             return self.error(400, wrong)
+        if self.credits_left <= 0:
+            return self._refusal(400, "CreditInsufficient", "insufficient credits")
         task = self.taken(body, endpoint=kind, callback_url=body.get("callback_url"))
         made = {"task_id": task.id, "state": "created", "credits": 20, "created_at": iso(task.created_at)}
         return web.json_response({**body, **made})

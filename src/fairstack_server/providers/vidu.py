@@ -15,6 +15,7 @@ from fairstack_server.providers.base import (
     CancelOutcome,
     ClipAt,
     Failed,
+    Fault,
     KeyCheck,
     Order,
     Pending,
@@ -27,7 +28,7 @@ from fairstack_server.providers.base import (
 )
 from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import file_urls
-from fairstack_server.providers.http import Answer, ProviderHttp, Sessions
+from fairstack_server.providers.http import SUBMIT, Answer, ProviderHttp, Sessions
 from fairstack_server.providers.key_checks import failed_check, working_key
 from fairstack_server.providers.verdicts import (
     CANCELLED,
@@ -167,12 +168,12 @@ class Vidu:
                 return RateLimitedUpstream(answer.retry_after_seconds())
             if reason == _NO_CREDIT:
                 said = f"{self.name}: a submit was refused: our account there has no credit"
-                raise ProviderError(said, sent=False, permanent=True)
+                raise ProviderError(said, sent=False, permanent=True, fault=Fault.CREDIT)
         if answer.status in (400, 413, 422) and answer.is_refusal:
             return refused(self._http, _words_of(told))
         if answer.ok:
-            raise self._http.malformed("a submit")
-        raise self._http.broken(answer, "a submit")
+            raise self._http.malformed(SUBMIT)
+        raise self._http.broken(answer, SUBMIT)
 
     def _failed(self, code: str) -> Failed:
         if code in _MODERATION:

@@ -10,6 +10,7 @@ from fairstack_server.providers.base import (
     ClipAt,
     ClipFacts,
     Failed,
+    Fault,
     KeyCheck,
     Order,
     Pending,
@@ -22,7 +23,7 @@ from fairstack_server.providers.base import (
 )
 from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import file_urls
-from fairstack_server.providers.http import Answer, ProviderHttp, Sessions
+from fairstack_server.providers.http import SUBMIT, Answer, ProviderHttp, Sessions
 from fairstack_server.providers.key_checks import failed_check, refused_key, working_key
 from fairstack_server.providers.verdicts import (
     EXPIRED,
@@ -65,7 +66,7 @@ class XAI:
         if answer.ok:
             request_id = told.get("request_id")
             if not isinstance(request_id, str) or not request_id:
-                raise self._http.malformed("a submit")
+                raise self._http.malformed(SUBMIT)
             return Submission({"id": request_id, "submitted_at": timestamp(self._clock.now())})
         if answer.status == 429 and answer.is_refusal:
             return RateLimitedUpstream(answer.retry_after_seconds())
@@ -115,10 +116,10 @@ class XAI:
             return MODERATED
         if answer.status == 400 and answer.is_refusal and mentions(said, _KEY_WORDS):
             told = f"{self.name}: a submit was answered with HTTP 400: our key is not accepted"
-            raise ProviderError(f"{told}; check its setting", sent=False, permanent=True)
+            raise ProviderError(f"{told}; check its setting", sent=False, permanent=True, fault=Fault.KEY)
         if answer.status in (400, 413, 422) and answer.is_refusal:
             return refused(self._http, said)
-        raise self._http.broken(answer, "a submit")
+        raise self._http.broken(answer, SUBMIT)
 
     def _ended(self, video: JSONObject) -> Succeeded | Failed:
         if video.get("respect_moderation") is False:
