@@ -1,4 +1,4 @@
-"""The operator's commands: serve, api, worker, migrate, doctor; keys, wallet, catalog (in `commands/`)."""
+"""The operator's commands: serve, api, worker, migrate, doctor; groups: keys, wallet, catalog, routes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import typer
 
 from fairstack_server.commands.catalog import catalog_commands
 from fairstack_server.commands.keys import keys_commands
-from fairstack_server.commands.run import command_settings, database, guarded, run, run_loop
+from fairstack_server.commands.routes import gone_lines, routes_commands
+from fairstack_server.commands.run import FAILED, command_settings, database, guarded, run, run_loop
 from fairstack_server.commands.wallet import wallet_commands
 from fairstack_server.logs import configure_logging
 from fairstack_server.settings import Settings
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(keys_commands(), name="keys")
     app.add_typer(wallet_commands(), name="wallet")
     app.add_typer(catalog_commands(), name="catalog")
+    app.add_typer(routes_commands(), name="routes")
 
 
 def serve(host: Host = None, port: Port = None, home: Home = None) -> None:
@@ -59,13 +61,21 @@ def migrate() -> None:
     run(work)
 
 
-def doctor() -> None:
-    """Say what is set up, what is not, and what would enable it."""
+def doctor(
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no provider about its key.")] = False,
+) -> None:
+    """Say what is set up, what is not, and what would enable it; status 1 when a key is refused."""
     from fairstack_server.doctor import examine
 
     async def work(settings: Settings) -> None:
-        for line in await examine(settings):
+        is_wrong = False
+        async for finding in examine(settings, offline=offline):
+            typer.echo(finding.text)
+            is_wrong = is_wrong or finding.is_wrong
+        for line in await gone_lines(settings):
             typer.echo(line)
+        if is_wrong:
+            raise typer.Exit(FAILED)
 
     run(work)
 

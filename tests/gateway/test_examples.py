@@ -164,7 +164,7 @@ async def _rest(gateway: Running) -> dict[str, Any]:
         "account-created": account.json,
         "account-list": {"items": [each for each in listed if each["name"] == "studio"]},
         "grant": granted.json,
-        "provider-list": {"items": [each for each in providers if each["name"] == "fal"]},
+        "provider-list": {"items": [each for each in providers if each["name"] in ("fal", "local")]},
     }
 
 

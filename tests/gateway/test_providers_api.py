@@ -183,6 +183,16 @@ async def test_a_provider_out_of_reach_is_left_for_the_next_route(database: Dsn,
         assert list(stage.replicate.log.billed.values()) == [1]
 
 
+async def test_a_lost_answer_never_goes_to_the_next_route(database: Dsn, home: Path) -> None:
+    """The first provider may have the order: it is looked for there, and nobody else is asked."""
+    async with staged(database, home, second=True) as stage:
+        stage.engine.faults.add("drop")
+        job = await stage.gateway.wait(await stage.place())
+        assert job["status"] == "completed", job
+        assert (len(stage.engine.log.submits), stage.replicate.log.submits) == (1, [])
+        assert list(stage.engine.log.billed.values()) == [1]
+
+
 async def test_jobs_wait_for_their_only_provider(database: Dsn, home: Path) -> None:
     """Its breaker is open: what runs there is followed to its end, what is new waits queued, untried."""
     async with staged(database, home) as stage:

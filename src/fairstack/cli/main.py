@@ -32,6 +32,7 @@ OPERATOR_COMMANDS = {
     "keys": "Make and revoke API keys.",
     "wallet": "Grant and look at money.",
     "catalog": "Check the catalog of models.",
+    "routes": "List and reopen routes that are gone.",
     "doctor": "Say what is configured and what is missing.",
 }
 #: Without these the server package is on the disk and cannot run.

@@ -34,6 +34,7 @@ log = structlog.get_logger()
 _BEATS_PER_TIMEOUT = 4
 _SWEEP_LIMIT = 1000
 _RETRY_SECONDS = 2.0
+_WAITING_PER_ROOM = 8
 _PROBE_SECONDS = 1.0
 _REPORT_SECONDS = 1.0
 
@@ -127,6 +128,9 @@ class Worker:
             await self._sign_off()
 
     async def _register(self) -> None:
+        if self._alive is not None:
+            # Of a life that broke: its lock would keep its jobs from everybody.
+            await self._sign_off()
         self._alive = await self._connect()
         name = f"{socket.gethostname()}:{os.getpid()}"
         self._id = await self._alive.fetchval("insert into workers (name) values ($1) returning id", name)
@@ -209,8 +213,8 @@ class Worker:
 
     @asynccontextmanager
     async def _lend_room(self) -> AsyncIterator[None]:
-        """Who waits takes nobody's room; but no more wait outside than there is room inside."""
-        if self._outside >= self._limits.jobs:
+        """Who waits takes nobody's room, as long as not too many wait."""
+        if self._outside >= self._limits.jobs * _WAITING_PER_ROOM:
             yield
             return
         self._outside += 1

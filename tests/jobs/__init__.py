@@ -1,0 +1,1 @@
+"""How jobs are moved: gates, turns, the worker."""
