@@ -160,6 +160,9 @@ def _faults(
 
 def _unfit(model: Model, route: Route, settled: Settled, on: date) -> Iterator[tuple[LeftOutReason, str]]:
     """Why the route cannot make this clip, whatever it costs and whoever is configured."""
+    if model.end_of_life is not None and model.end_of_life <= on:
+        instead = f" Take {model.replaced_by} instead." if model.replaced_by else ""
+        yield "end_of_life", f"{model.key} was closed on {model.end_of_life}.{instead}"
     if route.end_of_life is not None and route.end_of_life <= on:
         yield "end_of_life", f"{_named(route)} was closed on {route.end_of_life}."
     if not holds(route.when, settled.facts()):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fairstack_server.bootstrap import open_gateway
+from fairstack_server.catalog.load import builtin_dir
 from fairstack_server.db.dsn import Dsn
 from fairstack_server.providers.base import Fault, ProviderError
 from tests.gateway.running import Running, running_gateway
@@ -62,7 +63,7 @@ async def staged(
     database: Dsn, home: Path, *, second: bool = False, key: str | None = None, **more: str
 ) -> AsyncIterator[Stage]:
     """`second`: with Replicate. `key`: another key of the engine than the one that it accepts."""
-    (home / "catalog").mkdir()
+    (home / "catalog").mkdir(exist_ok=True)
     (home / "catalog" / "overrides.toml").write_text(COSTS)
     async with FakeOpenAIVideos() as engine, FakeReplicate() as replicate:
         settings: dict[str, Any] = {
@@ -133,7 +134,8 @@ async def test_a_route_that_is_gone_is_left_for_the_next(database: Dsn, home: Pa
         assert (gone["model"], "404" in gone["said"]) == ("wan-2-1-t2v", True)
         await stage.gateway.wait(await stage.place())
         assert (len(stage.engine.log.submits), len(stage.replicate.log.submits)) == (1, 2)
-        assert (await stage.provider())["breaker"]["state"] == "closed"
+        shown = await stage.seen(lambda shown: shown["breaker"] is not None)
+        assert shown["breaker"]["state"] == "closed"
         settings, dsn = stage.gateway.gateway.settings, stage.gateway.dsn
         async with open_gateway(settings, dsn, works=False) as after_a_restart:
             routes = after_a_restart.catalog.get("wan-2-1-t2v").routes
@@ -160,6 +162,24 @@ async def test_a_model_whose_last_route_is_gone_says_so(database: Dsn, home: Pat
         assert (refused.status, refused.json["error"]["code"]) == (503, "model_unavailable")
         assert "was closed on" in refused.json["error"]["message"]
         assert await stage.gateway.money() == (1_000_000, 0)
+
+
+async def test_a_model_past_its_end_says_what_replaced_it(database: Dsn, home: Path) -> None:
+    """Its page says when it ended and what to take; it is not available, and a job is refused with both."""
+    old = home / "catalog" / "models" / "wan"
+    old.mkdir(parents=True)
+    entry = (builtin_dir() / "models" / "alibaba" / "wan-2-1-t2v.toml").read_text()
+    ends = 'end_of_life = 2026-01-31\nreplaced_by = "wan-2-1-t2v"\nstatus = "deprecated"\n'
+    (old / "wan-1-t2v.toml").write_text(entry.replace("twin =", f"{ends}twin ="))
+    async with staged(database, home) as stage:
+        page = (await stage.gateway.call("GET", "/v1/models/wan-1-t2v", key="")).json
+        told = (page["available"], page["end_of_life"], page["replaced_by"])
+        assert told == (False, "2026-01-31", "wan-2-1-t2v")
+        refused = await stage.gateway.submit({**WAN, "model": "wan-1-t2v"})
+        assert (refused.status, refused.json["error"]["code"]) == (503, "model_unavailable")
+        message = refused.json["error"]["message"]
+        assert "wan-1-t2v was closed on 2026-01-31. Take wan-2-1-t2v instead." in message
+        assert stage.engine.log.submits == []
 
 
 async def test_an_open_breaker_sends_jobs_to_the_next_route(database: Dsn, home: Path) -> None:

@@ -111,10 +111,9 @@ def model_view(model: Model, default_micros: int | None, on: date, configured: C
         quality_rank=model.quality_rank,
         typical_seconds=model.typical_seconds,
         longest_seconds=model.longest_seconds,
-        available=any(
-            route.provider in configured
-            and route.costs
-            and (route.end_of_life is None or route.end_of_life > on)
+        available=not _has_ended(model.end_of_life, on)
+        and any(
+            route.provider in configured and route.costs and not _has_ended(route.end_of_life, on)
             for route in model.routes
         ),
         aliases=list(model.aliases),
@@ -122,6 +121,10 @@ def model_view(model: Model, default_micros: int | None, on: date, configured: C
         end_of_life=UNSET if model.end_of_life is None else model.end_of_life.isoformat(),
         replaced_by=UNSET if model.replaced_by is None else model.replaced_by,
     )
+
+
+def _has_ended(end_of_life: date | None, on: date) -> bool:
+    return end_of_life is not None and end_of_life <= on
 
 
 def _prices(model: Model, on: date) -> list[Price]:

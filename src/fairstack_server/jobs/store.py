@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, cast
-
-import asyncpg
+from typing import cast
 
 from fairstack_server.db.connections import Connection, Pool
 from fairstack_server.db.notices import CHANNEL, Notice, NoticeKind, notice_text
@@ -18,12 +16,12 @@ from fairstack_server.jobs.job import (
     Attempt,
     AttemptOutcome,
     Job,
-    Lease,
     State,
     check_move,
     public_status,
 )
 from fairstack_server.jobs.queue import HAS_LIVE_ROW
+from fairstack_server.jobs.rows import attempt_of_row, job_of_row
 from fairstack_server.jsonvalue import JSONObject
 
 #: Session-level advisory locks (class, worker id) that live workers hold.
@@ -367,47 +365,4 @@ async def tell_many(connection: Connection, notices: Sequence[Notice]) -> None:
     """Several notices in one round trip."""
     await connection.execute(
         "select pg_notify($1, text) from unnest($2::text[]) text", CHANNEL, [notice_text(n) for n in notices]
-    )
-
-
-def job_of_row(row: asyncpg.Record) -> Job:
-    """A job from a row of the jobs table."""
-    values: dict[str, Any] = dict(row)
-    return Job(
-        id=values["id"],
-        account_id=values["account_id"],
-        key_id=values["key_id"],
-        mode=values["mode"],
-        state=State(values["state"]),
-        model=values["model"],
-        ask=values["ask"],
-        settled=values["settled"],
-        inputs=values["inputs"],
-        quote_micros=values["quote_micros"],
-        tags=values["tags"],
-        webhook_url=values["webhook_url"],
-        lease=Lease(values["worker_id"] or 0, values["fence"]),
-        created_at=values["created_at"],
-        deadline_at=values["deadline_at"],
-        started_at=values["started_at"],
-        ended_at=values["ended_at"],
-        cancel_requested_at=values["cancel_requested_at"],
-        cancel_after_at=values["cancel_after_at"],
-        clip=values["clip"],
-    )
-
-
-def attempt_of_row(row: asyncpg.Record) -> Attempt:
-    """An attempt from a row of the attempts table."""
-    return Attempt(
-        nonce=row["nonce"],
-        job_id=row["job_id"],
-        number=row["number"],
-        provider=row["provider"],
-        endpoint=row["endpoint"],
-        order=row["order_json"],
-        cost_micros=row["cost_micros"],
-        created_at=row["created_at"],
-        outcome=row["outcome"],
-        message=row["message"],
     )
