@@ -106,7 +106,7 @@ async def read_delivery(
     """A delivery with its attempts in order. Raises NotFound, also for somebody else's."""
     row = await _find(conn, account_id, mode, delivery_id)
     if row is None:
-        raise _nothing_there(delivery_id)
+        raise _nothing_there()
     attempts = await conn.fetch(_ATTEMPTS, delivery_id)
     return _delivery(row), tuple(Attempt(**dict(attempt)) for attempt in attempts)
 
@@ -118,7 +118,7 @@ async def redeliver(conn: Connection, account_id: str, mode: Mode, delivery_id: 
     """
     row = await conn.fetchrow(_REDELIVER, account_id, mode, delivery_id)
     if row is None:
-        raise _nothing_there(delivery_id)
+        raise _nothing_there()
     return _delivery(row)
 
 
@@ -127,8 +127,9 @@ async def _find(conn: Connection, account_id: str, mode: Mode, delivery_id: str)
     return row
 
 
-def _nothing_there(delivery_id: str) -> NotFound:
-    return NotFound(f"No webhook delivery {delivery_id!r}. List: GET /v1/webhooks/deliveries")
+def _nothing_there() -> NotFound:
+    # Without the id that was asked for: the answer about another account's is the same bytes.
+    return NotFound("There is no such webhook delivery. List: GET /v1/webhooks/deliveries")
 
 
 def _delivery(row: asyncpg.Record) -> Delivery:
