@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from fairstack.cli.main import build_app
 from fairstack_server.db.connections import Pool
@@ -23,9 +22,8 @@ MARK = (
 async def command(home: Path, *words: str, **environment: str) -> Result:
     """An operator's command, as in a shell that is set like this."""
     env = {"FAIRSTACK_HOME": str(home), **environment}
-    return await asyncio.to_thread(
-        CliRunner().invoke, build_app(with_operator_commands=True), list(words), env=env
-    )
+    app = build_app(with_operator_commands=True)
+    return await asyncio.to_thread(lambda: CliRunner().invoke(app, list(words), env=env))
 
 
 async def test_doctor_says_which_keys_are_good(home: Path) -> None:
