@@ -194,6 +194,8 @@ class FakeDashScope(TaskUpstream):
         if unknown := set(request.query) - known - {"api_key_id", "region"}:
             return self.error(400, f"{min(unknown)} is not a known parameter")
         page, size = int(request.query.get("page_no", "1")), int(request.query.get("page_size", "10"))
+        if page < 1 or not 1 <= size <= 100:
+            return self.error(400, "page_no is 1 or more, page_size 1 to 100")
         model, status = request.query.get("model_name"), request.query.get("status")
         shown = [
             entry

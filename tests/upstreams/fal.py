@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -135,6 +136,8 @@ class FakeFal(Upstream):
         await self.note("list", request)
         if (refusal := self._unauthorized(request)) is not None:
             return refusal
+        if (wrong := _wrong_list_query(request.query)) is not None:
+            return _platform_error(400, "validation_error", wrong)
         start = datetime.fromisoformat(request.query["start"]).timestamp()
         shown = [
             {
@@ -147,12 +150,15 @@ class FakeFal(Upstream):
                 "duration": 1.5,
             }
             | ({"json_input": task.body} if request.query.get("expand") == "payloads" else {})
-            for task in self.log.tasks.values()
+            for task in reversed(self.log.tasks.values())
             if task.endpoint == request.query["endpoint_id"]
             and task.created_at >= start
             and time.monotonic() - task.began >= task.script.list_lag_seconds
         ]
-        return web.json_response({"items": shown[:100], "next_cursor": None, "has_more": False})
+        size, begin = int(request.query.get("limit", "50")), _place_of(request.query.get("cursor")) or 0
+        more = len(shown) > begin + size
+        told = {"items": shown[begin : begin + size], "has_more": more}
+        return web.json_response(told | {"next_cursor": _cursor(begin + size) if more else None})
 
     async def _pricing(self, request: web.Request) -> web.Response:
         await self.note("key", request)
@@ -264,6 +270,28 @@ class FakeFal(Upstream):
         if script.queue_polls + script.render_polls:
             await task.ended.wait()
         await self.call_back(task)
+
+
+def _wrong_list_query(query: Mapping[str, str]) -> str | None:
+    if unknown := set(query) - {"endpoint_id", "start", "end", "status", "limit", "cursor", "expand"}:
+        return f"Unknown query: {sorted(unknown)}"
+    if not 1 <= int(query.get("limit", "50")) <= 100:
+        return "limit is 1 to 100"
+    if "cursor" in query and _place_of(query["cursor"]) is None:
+        return "cursor is none of ours"
+    return None
+
+
+def _cursor(place: int) -> str:
+    return base64.b64encode(f"p={place}".encode()).decode()
+
+
+def _place_of(cursor: str | None) -> int | None:
+    """The number that a cursor of ours holds; None for anything else."""
+    try:
+        return int(base64.b64decode(cursor or "", validate=True).decode().removeprefix("p="))
+    except ValueError:
+        return None
 
 
 def _platform_error(status: int, kind: str, message: str) -> web.Response:

@@ -73,6 +73,8 @@ class FakeKling(TaskUpstream):
         self.pair = ("kling-access-key", "kling-secret-key")
         self.http_errors = True
         """Whether errors have an HTTP status of their own, or come with 200."""
+        self.finds_ours = True
+        """Whether a task is found by our id of it, or by Kling's alone."""
 
     def routes(self, app: web.Application) -> None:
         """Each kind of task has its own path, list and records."""
@@ -116,7 +118,7 @@ class FakeKling(TaskUpstream):
             for task in self.log.tasks.values()
             if task.endpoint == kind
             and not task.forgotten
-            and wanted in (task.id, task.body.get("external_task_id"))
+            and wanted in (task.id, task.body.get("external_task_id") if self.finds_ours else None)
         ]
         return _told(self.look(found[0])) if found else self.error(404, "task not found")
 

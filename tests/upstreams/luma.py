@@ -84,8 +84,8 @@ class FakeLuma(TaskUpstream):
         if not self.authorized(request):
             return self.error(401, "The key is not valid")
         limit, offset = int(request.query.get("limit", "10")), int(request.query.get("offset", "0"))
-        if not 1 <= limit <= 100:
-            return self.error(400, "limit is 1 to 100")
+        if not 1 <= limit <= 100 or offset < 0 or set(request.query) - {"limit", "offset"}:
+            return self.error(400, "limit is 1 to 100, offset 0 or more")
         shown = [self.record(task) for task in self.listed()]
         told = {"generations": shown[offset : offset + limit], "count": len(shown[offset : offset + limit])}
         page = {"has_more": len(shown) > offset + limit, "limit": limit, "offset": offset}

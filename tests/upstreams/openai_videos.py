@@ -62,6 +62,8 @@ class FakeOpenAIVideos(Upstream):
         self.echoes_prompt = echoes_prompt
         self.deletes = deletes
         self.model = model
+        self.pages = True
+        """Whether it knows `after`, or gives the newest videos whatever is asked."""
         self.odd_status: str | None = None
         """A status word outside the protocol that every record shows."""
 
@@ -107,16 +109,23 @@ class FakeOpenAIVideos(Upstream):
         if (refusal := self._unauthorized(request)) is not None:
             return refusal
         limit = int(request.query.get("limit", "20"))
-        if not 1 <= limit <= 100:
+        if not 1 <= limit <= 100 or set(request.query) - {"limit", "order", "after"}:
             return _error(400, "limit is 1 to 100", "invalid_request_error")
-        shown = [
-            self._record(task)
+        listed = [
+            task
             for task in reversed(self.log.tasks.values())
             if not task.forgotten and time.monotonic() - task.began >= task.script.list_lag_seconds
-        ][:limit]
+        ]
+        after = request.query.get("after")
+        if after is not None and self.pages:
+            behind = [place for place, task in enumerate(listed, 1) if task.id == after]
+            if not behind:
+                return _error(400, f"No video {after!r} to list after", "invalid_request_error")
+            listed = listed[behind[0] :]
+        shown = [self._record(task) for task in listed[:limit]]
         ids = [record["id"] for record in shown]
         ends = {"first_id": ids[0] if ids else None, "last_id": ids[-1] if ids else None}
-        return web.json_response({"object": "list", "data": shown, "has_more": False} | ends)
+        return web.json_response({"object": "list", "data": shown, "has_more": len(listed) > limit} | ends)
 
     async def _content(self, request: web.Request) -> web.Response:
         await self.note("content", request, task_id=request.match_info["id"])

@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -20,6 +21,7 @@ from tests.upstreams.fields import Field, Fields, complaint
 from tests.upstreams.tasks import TaskUpstream, iso
 from tests.upstreams.upstream import Task
 
+PAGE = 100
 EVENTS = ("start", "output", "logs", "completed")
 #: What a field of this name is on every model; a name that is not here may hold anything.
 KINDS: Fields = {
@@ -73,6 +75,8 @@ class FakeReplicate(TaskUpstream):
 
     def __init__(self, key: str = "r8_stand_in_token", port: int = 0) -> None:
         super().__init__(key, port)
+        self.told_base: str | None = None
+        """Where its answers say that it is, when it stands behind a proxy."""
         self.secret = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
 
     def routes(self, app: web.Application) -> None:
@@ -127,8 +131,14 @@ class FakeReplicate(TaskUpstream):
         if unknown := set(request.query) - {"created_after", "created_before", "cursor", "source"}:
             return self.error(400, f"Unknown query: {sorted(unknown)}")
         after = datetime.fromisoformat(request.query.get("created_after", "2000-01-01T00:00:00Z")).timestamp()
-        shown = [self.record(task) for task in self.listed() if task.created_at > after][:100]
-        return web.json_response({"previous": None, "next": None, "results": shown})
+        shown = [self.record(task) for task in self.listed() if task.created_at > after]
+        begin = _place_of(request.query.get("cursor", _cursor(0)))
+        if begin is None:
+            return self.error(400, "The cursor is none of ours")
+        query = urlencode({**request.query, "cursor": _cursor(begin + PAGE)})
+        following = f"{self.told_base or self.base_url}/v1/predictions?{query}"
+        more = following if len(shown) > begin + PAGE else None
+        return web.json_response({"previous": None, "next": more, "results": shown[begin : begin + PAGE]})
 
     async def _secret(self, request: web.Request) -> web.Response:
         await self.note("keys", request)
@@ -171,6 +181,18 @@ class FakeReplicate(TaskUpstream):
         signed = hmac.digest(secret, f"{call_id}.{stamp}.".encode() + body, "sha256")
         signature = f"v1,{base64.b64encode(signed).decode()}"
         return {"webhook-id": call_id, "webhook-timestamp": stamp, "webhook-signature": signature}
+
+
+def _cursor(place: int) -> str:
+    return base64.b64encode(f"p={place}".encode()).decode()
+
+
+def _place_of(cursor: str) -> int | None:
+    """The number that a cursor of ours holds; None for anything else."""
+    try:
+        return int(base64.b64decode(cursor, validate=True).decode().removeprefix("p="))
+    except ValueError:
+        return None
 
 
 def _complaint(body: Mapping[str, Any], model: str) -> str | None:

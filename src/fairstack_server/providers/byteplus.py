@@ -33,6 +33,7 @@ from fairstack_server.providers.content_parts import content_parts
 from fairstack_server.providers.file_urls import file_urls
 from fairstack_server.providers.http import SUBMIT, Answer, ProviderHttp, Sessions
 from fairstack_server.providers.key_checks import failed_check, working_key
+from fairstack_server.providers.list_search import next_number, older_than, search_list
 from fairstack_server.providers.verdicts import (
     CANCELLED,
     EXPIRED,
@@ -117,14 +118,20 @@ class BytePlus:
 
     async def find(self, order: Order, since: datetime) -> Sequence[Ref]:
         """The recent task of this model whose record repeats the order's nonce."""
-        query = {"page_num": "1", "page_size": str(LISTED)}
-        if isinstance(model := order.fixed.get("model"), str):
-            query["filter.model"] = model
-        answer = await self._http.get(_TASKS, query)
-        listed = (answer.json_object() or {}).get("items")
-        if not answer.ok or not isinstance(listed, list):
-            raise self._broken(answer, "a list call")
-        return [self._ref(task_id) for entry in listed if (task_id := _match(entry, order.nonce))]
+        model = order.fixed.get("model")
+        of_model = {"filter.model": model} if isinstance(model, str) else {}
+
+        async def read_page(number: int) -> tuple[list[JSON], int | None]:
+            query = {"page_num": str(number), "page_size": str(LISTED)}
+            answer = await self._http.get(_TASKS, query | of_model)
+            listed = (answer.json_object() or {}).get("items")
+            if not answer.ok or not isinstance(listed, list):
+                raise self._broken(answer, "a list call")
+            return listed, next_number(number, listed, LISTED)
+
+        is_old = older_than(since, "created_at")
+        ids = await search_list(read_page, 1, lambda entry: _match(entry, order.nonce), is_old)
+        return [self._ref(task_id) for task_id in ids]
 
     async def read_callback(self, endpoint: str, request: CallbackRequest) -> Ref | None:
         """The ref of the task that a callback names, if it is this order's: it is read again here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -29,6 +30,7 @@ from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import file_urls, files_of
 from fairstack_server.providers.http import SUBMIT, Answer, ProviderHttp, Sessions
 from fairstack_server.providers.key_checks import failed_check, working_key
+from fairstack_server.providers.list_search import MOST_PAGES, next_number, older_than, search_list
 from fairstack_server.providers.verdicts import (
     CANCELLED,
     FORGOTTEN,
@@ -44,8 +46,9 @@ from fairstack_server.providers.verdicts import (
 )
 
 ADDRESS: Final = "https://dashscope-intl.aliyuncs.com"
-#: So many of the newest finished tasks are looked at for a lost one; each look is a call of its own.
 LISTED = 50
+#: Each finished task that a search looks at is a call of its own; so many of them are kept in memory.
+REMEMBERED: Final = LISTED * MOST_PAGES
 _TASKS: Final = "/api/v1/tasks"
 #: A submit without it is refused: clips are made as tasks only.
 _ASYNC: Final = {"X-DashScope-Async": "enable"}
@@ -62,6 +65,8 @@ class DashScope:
     def __init__(self, sessions: Sessions, key: str, address: str, clock: Clock) -> None:
         self._http = ProviderHttp(self.name, sessions, address, headers={"Authorization": f"Bearer {key}"})
         self._clock = clock
+        self._reading = asyncio.Lock()
+        self._read: dict[str, JSONObject] = {}
 
     async def submit(self, order: Order) -> Submission | Failed | RateLimitedUpstream:
         """Create the task, once; the route's endpoint is the path."""
@@ -119,15 +124,20 @@ class DashScope:
         if files_of(order):
             return []
         body = await self._body(order)
-        query = {"page_no": "1", "page_size": str(LISTED), "status": "SUCCEEDED"}
+        query = {"page_size": str(LISTED), "status": "SUCCEEDED"}
         if isinstance(model := body.get("model"), str):
             query["model_name"] = model
-        answer = await self._http.get(_TASKS, query)
-        listed = (answer.json_object() or {}).get("data")
-        if not answer.ok or not isinstance(listed, list):
-            raise self._broken(answer, "a list call")
-        ids = [task_id for entry in listed if (task_id := _recent(entry, since))]
-        return [self._ref(task_id) for task_id in ids if _agrees(await self._task(task_id), body)]
+
+        async def read_page(number: int) -> tuple[list[JSON], int | None]:
+            answer = await self._http.get(_TASKS, {"page_no": str(number)} | query)
+            listed = (answer.json_object() or {}).get("data")
+            if not answer.ok or not isinstance(listed, list):
+                raise self._broken(answer, "a list call")
+            return listed, next_number(number, listed, LISTED)
+
+        is_old = older_than(since, "gmt_create", unit_seconds=0.001)
+        ids = await search_list(read_page, 1, lambda entry: _recent(entry, since), is_old)
+        return [self._ref(task_id) for task_id in ids if _agrees(await self._finished(task_id), body)]
 
     async def check_key(self) -> KeyCheck:
         """Ask for a list of one task."""
@@ -153,6 +163,15 @@ class DashScope:
         if not answer.ok or told is None:
             raise self._broken(answer, "a status call")
         return told
+
+    async def _finished(self, task_id: str) -> JSONObject:
+        """A finished task, read once: it never changes, and every lost order asks for the same ones."""
+        async with self._reading:
+            if task_id not in self._read:
+                if len(self._read) >= REMEMBERED:
+                    del self._read[next(iter(self._read))]
+                self._read[task_id] = await self._task(task_id)
+            return self._read[task_id]
 
     def _broken(self, answer: Answer, doing: str) -> ProviderError:
         if answer.is_refusal and _is_unpaid(answer.json_object() or {}):

@@ -34,6 +34,7 @@ from fairstack_server.providers.file_urls import file_urls
 from fairstack_server.providers.http import Answer, ProviderHttp, Sessions
 from fairstack_server.providers.jwks import PublishedKeys
 from fairstack_server.providers.key_checks import failed_check, working_key
+from fairstack_server.providers.list_search import search_list
 from fairstack_server.providers.verdicts import detail_of
 
 QUEUE_URL = "https://queue.fal.run"
@@ -41,8 +42,10 @@ API_URL = "https://api.fal.ai/v1"
 KEYS_URL = "https://rest.fal.ai/.well-known/jwks.json"
 
 CALLBACK_TOLERANCE_SECONDS = 300
+LISTED = 100
 #: A request that the queue does not know this soon after its submit may not have reached every machine there.
 NEW_REQUEST_SECONDS = 60
+_REQUESTS = "/models/requests/by-endpoint"
 _NAMESPACES = ("workflows", "comfy")
 #: The endpoint of fal's own examples, whose price is asked for to check a key.
 _PRICED_ENDPOINT = "fal-ai/flux/dev"
@@ -135,20 +138,23 @@ class Fal:
         fal does not say how soon its list shows a request, nor whether it shows unfinished ones: an empty
         answer proves nothing, and the callback stays the other way to a lost receipt.
         """
-        answer = await self._api.get(
-            "/models/requests/by-endpoint",
-            {
+        body = await self._body(order)
+
+        async def read_page(cursor: str) -> tuple[list[JSON], str | None]:
+            query = {
                 "endpoint_id": order.endpoint,
                 "start": timestamp(since),
                 "expand": "payloads",
-                "limit": "100",
-            },
-        )
-        listed = (answer.json_object() or {}).get("items")
-        if not answer.ok or not isinstance(listed, list):
-            raise self._api.broken(answer, "a list call")
-        body = await self._body(order)
-        ids = [request_id for entry in listed if (request_id := _match(entry, body, since))]
+                "limit": str(LISTED),
+            }
+            answer = await self._api.get(_REQUESTS, query | ({"cursor": cursor} if cursor else {}))
+            told = answer.json_object() or {}
+            listed, following = told.get("items"), told.get("next_cursor")
+            if not answer.ok or not isinstance(listed, list):
+                raise self._api.broken(answer, "a list call")
+            return listed, following if isinstance(following, str) and following else None
+
+        ids = await search_list(read_page, "", lambda entry: _match(entry, body, since))
         return [self._ref(order.endpoint, request_id, {}) for request_id in ids]
 
     async def check_key(self) -> KeyCheck:

@@ -31,6 +31,7 @@ from fairstack_server.providers.file_urls import files_of, url_or_base64
 from fairstack_server.providers.http import Answer, ProviderHttp, Sessions
 from fairstack_server.providers.jwt import hs256
 from fairstack_server.providers.key_checks import DOING, failed_check, refused_key, working_key
+from fairstack_server.providers.list_search import next_number, older_than, search_list
 from fairstack_server.providers.verdicts import (
     FORGOTTEN,
     MODERATED,
@@ -129,15 +130,21 @@ class Kling:
     async def find(self, order: Order, since: datetime) -> Sequence[Ref]:
         """The task that carries this order's nonce; asked for by it, then looked for in the list."""
         task = await self._task(order.endpoint, order.nonce, "a look-up")
-        listed: list[JSON] = [task]
-        if task is None:
-            answer = await self._http.get(order.endpoint, {"pageNum": "1", "pageSize": str(LISTED)})
+        if task is not None:
+            task_id = _match(task, order.nonce)
+            return [self._ref(order.endpoint, task_id)] if task_id else []
+
+        async def read_page(number: int) -> tuple[list[JSON], int | None]:
+            query = {"pageNum": str(number), "pageSize": str(LISTED)}
+            answer = await self._http.get(order.endpoint, query)
             told = answer.json_object() or {}
-            found = told.get("data")
-            if not answer.ok or _code(told) != _OK or not isinstance(found, list):
+            listed = told.get("data")
+            if not answer.ok or _code(told) != _OK or not isinstance(listed, list):
                 raise self._broken(answer, "a list call")
-            listed = found
-        ids = [task_id for entry in listed if (task_id := _match(entry, order.nonce))]
+            return listed, next_number(number, listed, LISTED)
+
+        is_old = older_than(since, "created_at", unit_seconds=0.001)
+        ids = await search_list(read_page, 1, lambda entry: _match(entry, order.nonce), is_old)
         return [self._ref(order.endpoint, task_id) for task_id in ids]
 
     async def check_key(self) -> KeyCheck:

@@ -28,6 +28,7 @@ from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import file_urls
 from fairstack_server.providers.http import ProviderHttp, Sessions
 from fairstack_server.providers.key_checks import failed_check, working_key
+from fairstack_server.providers.list_search import older_than, search_list
 from fairstack_server.providers.verdicts import (
     FORGOTTEN,
     MODERATED,
@@ -112,13 +113,10 @@ class Luma:
 
     async def find(self, order: Order, since: datetime) -> Sequence[Ref]:
         """The recent generations with this request; the callback's path in it tells equal orders apart."""
-        answer = await self._http.get(_GENERATIONS, {"limit": str(LISTED), "offset": "0"})
-        listed = (answer.json_object() or {}).get("generations")
-        if not answer.ok or not isinstance(listed, list):
-            raise self._http.broken(answer, "a list call")
         wanted = await self._body(order)
-        ids = [found for entry in listed if (found := _match(entry, wanted, since))]
-        return [self._ref(found) for found in ids]
+        is_old = older_than(since, "created_at")
+        ids = await search_list(self._page, 0, lambda entry: _match(entry, wanted, since), is_old)
+        return [self._ref(generation_id) for generation_id in ids]
 
     async def check_key(self) -> KeyCheck:
         """Ask for the credits that are left, as `credits.get()` of Luma's client does."""
@@ -141,6 +139,14 @@ class Luma:
                 return ref if await self._is_called_back_at(ref, request.nonce) else None
             case _:
                 return None
+
+    async def _page(self, offset: int) -> tuple[list[JSON], int | None]:
+        answer = await self._http.get(_GENERATIONS, {"limit": str(LISTED), "offset": str(offset)})
+        told = answer.json_object() or {}
+        listed = told.get("generations")
+        if not answer.ok or not isinstance(listed, list):
+            raise self._http.broken(answer, "a list call")
+        return listed, offset + len(listed) if told.get("has_more", len(listed) >= LISTED) else None
 
     async def _is_called_back_at(self, ref: Ref, nonce: str) -> bool:
         """Whether Luma has this generation, and does not call another attempt's path for it."""

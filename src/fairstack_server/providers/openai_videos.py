@@ -36,6 +36,7 @@ from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import file_urls, files_of, read_file
 from fairstack_server.providers.http import Answer, Part, ProviderHttp, Sessions
 from fairstack_server.providers.key_checks import failed_check, working_key
+from fairstack_server.providers.list_search import older_than, search_list
 
 Dialect = Literal["multipart", "json"]
 
@@ -117,12 +118,9 @@ class OpenAIVideos:
         Only a server that repeats the prompt in its records can be searched; the others show nothing that
         ties a video to an order.
         """
-        answer = await self._http.get("/v1/videos", {"limit": str(LISTED), "order": "desc"})
-        listed = (answer.json_object() or {}).get("data")
-        if not answer.ok or not isinstance(listed, list):
-            raise self._http.broken(answer, "a list call")
         wanted = build_body(order, lambda file: file.sha256)
-        ids = [video_id for entry in listed if (video_id := _match(entry, wanted, since))]
+        is_old = older_than(since, "created_at")
+        ids = await search_list(self._page, "", lambda entry: _match(entry, wanted, since), is_old)
         return [self._ref(video_id) for video_id in ids]
 
     async def check_key(self) -> KeyCheck:
@@ -137,6 +135,20 @@ class OpenAIVideos:
         if answer.status in (404, 405) and answer.is_refusal:
             return KeyCheck(True, "the server answers; it has no list to check the key with")
         return failed_check(self._http, answer, _message_of(told))
+
+    async def _page(self, after: str) -> tuple[list[JSON], str | None]:
+        """The videos behind this one, and the last of them if the list goes on; "" begins it."""
+        query = {"limit": str(LISTED), "order": "desc"} | ({"after": after} if after else {})
+        answer = await self._http.get("/v1/videos", query)
+        told = answer.json_object() or {}
+        listed = told.get("data")
+        if not answer.ok or not isinstance(listed, list):
+            raise self._http.broken(answer, "a list call")
+        match listed[-1:]:
+            case [{"id": str(last)}] if told.get("has_more", len(listed) >= LISTED):
+                return listed, last
+            case _:
+                return listed, None
 
     async def _create(self, order: Order) -> Answer:
         if self._dialect == "json":

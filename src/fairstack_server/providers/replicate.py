@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from urllib.parse import quote
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
@@ -28,6 +28,7 @@ from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import file_urls
 from fairstack_server.providers.http import ProviderHttp, Sessions
 from fairstack_server.providers.key_checks import failed_check, working_key
+from fairstack_server.providers.list_search import search_list
 from fairstack_server.providers.signed_callbacks import CallbackSecret
 from fairstack_server.providers.verdicts import (
     CANCELLED,
@@ -127,13 +128,10 @@ class Replicate:
 
     async def find(self, order: Order, since: datetime) -> Sequence[Ref]:
         """The recent predictions of this model with exactly this input."""
-        answer = await self._http.get("/v1/predictions", {"created_after": timestamp(since)})
-        listed = (answer.json_object() or {}).get("results")
-        if not answer.ok or not isinstance(listed, list):
-            raise self._http.broken(answer, "a list call")
         wanted = await self._input(order)
-        ids = [found for entry in listed if (found := _match(entry, order, wanted, since))]
-        return [self._ref(found) for found in ids]
+        first = urlencode({"created_after": timestamp(since)})
+        ids = await search_list(self._page, first, lambda entry: _match(entry, order, wanted, since))
+        return [self._ref(prediction_id) for prediction_id in ids]
 
     async def check_key(self) -> KeyCheck:
         """Ask whose token it is, as `accounts.current()` of Replicate's client does."""
@@ -156,6 +154,15 @@ class Replicate:
                 return self._ref(prediction_id)
             case _:
                 return None
+
+    async def _page(self, query: str) -> tuple[list[JSON], str | None]:
+        """The predictions at this query, and the query of the next page, which is read at our own address."""
+        answer = await self._http.get(f"/v1/predictions?{query}")
+        told = answer.json_object() or {}
+        listed, following = told.get("results"), told.get("next")
+        if not answer.ok or not isinstance(listed, list):
+            raise self._http.broken(answer, "a list call")
+        return listed, urlsplit(following).query or None if isinstance(following, str) else None
 
     async def _input(self, order: Order) -> JSONObject:
         urls = await file_urls(order)

@@ -30,6 +30,7 @@ from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import file_urls
 from fairstack_server.providers.http import SUBMIT, Answer, ProviderHttp, Sessions
 from fairstack_server.providers.key_checks import failed_check, working_key
+from fairstack_server.providers.list_search import next_number, search_list
 from fairstack_server.providers.verdicts import (
     CANCELLED,
     FORGOTTEN,
@@ -111,13 +112,17 @@ class Vidu:
 
     async def find(self, order: Order, since: datetime) -> Sequence[Ref]:
         """The recent tasks whose `payload` is this order's nonce."""
-        query = {"created_at.from": timestamp(since), "pager.page": "0", "pager.pagesz": str(LISTED)}
-        answer = await self._http.get(_TASKS, query)
-        listed = (answer.json_object() or {}).get("tasks")
-        if not answer.ok or not isinstance(listed, list):
-            raise self._http.broken(answer, "a list call")
-        tasks = [task for task in listed if isinstance(task, dict) and task.get("payload") == order.nonce]
-        return [self._ref(task_id) for task in tasks if (task_id := _id_of(task))]
+
+        async def read_page(number: int) -> tuple[list[JSON], int | None]:
+            query = {"created_at.from": timestamp(since), "pager.page": str(number)}
+            answer = await self._http.get(_TASKS, query | {"pager.pagesz": str(LISTED)})
+            listed = (answer.json_object() or {}).get("tasks")
+            if not answer.ok or not isinstance(listed, list):
+                raise self._http.broken(answer, "a list call")
+            return listed, next_number(number, listed, LISTED)
+
+        ids = await search_list(read_page, 0, lambda entry: _match(entry, order.nonce))
+        return [self._ref(task_id) for task_id in ids]
 
     async def check_key(self) -> KeyCheck:
         """Ask for the credits that are left in each kind of package."""
@@ -191,6 +196,10 @@ def _id_of(told: JSONObject) -> str | None:
     """A task's id: `task_id` where it was made, `id` in its record, the list and callbacks."""
     found = told.get("task_id") or told.get("id")
     return found if isinstance(found, str) and found else None
+
+
+def _match(entry: JSON, nonce: str) -> str | None:
+    return _id_of(entry) if isinstance(entry, dict) and entry.get("payload") == nonce else None
 
 
 def _first_url(task: JSONObject) -> JSON:
