@@ -43,6 +43,7 @@ from fairstack.errors import (
     WebhookRefused,
 )
 from fairstack.flow import Reply, Request
+from fairstack.generate import VideoOptions, VideoRequest
 from fairstack.save import SavedFile
 from fairstack.types import (
     ApiKey,
@@ -116,6 +117,8 @@ __all__ = [
     "UnsupportedMediaType",
     "Usage",
     "UsageRow",
+    "VideoOptions",
+    "VideoRequest",
     "WaitTimeout",
     "WebhookRefused",
     "__version__",

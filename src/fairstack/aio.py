@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Literal, Self, Unpack
 
@@ -13,7 +13,9 @@ from fairstack.call import call
 from fairstack.client import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS, manners_of
 from fairstack.clock import AsyncClock
 from fairstack.connection import connect
+from fairstack.errors import FairStackError
 from fairstack.flow import Reply, Request
+from fairstack.many import DEFAULT_CONCURRENCY, Batch
 from fairstack.result import ResultFacts
 from fairstack.runner import AsyncRunner
 from fairstack.save import SavedFile, save
@@ -111,8 +113,8 @@ class AsyncGenerate(_AsyncCalls):
         """Submit a job; returns at once with its id and its price.
 
         However often the request has to be sent, one job is made: each call carries an Idempotency-Key
-        (yours, if you give one, also makes your own repeats safe). Local paths and bytes given as
-        pictures or video are uploaded first.
+        (yours, if you give one, also makes your own repeats safe). Paths, bytes and open files given as
+        pictures, video or sound are uploaded first.
         """
         return AsyncJob(
             self._runner, await self._runner.run(generate.submit(model, prompt, options, idempotency_key))
@@ -121,6 +123,32 @@ class AsyncGenerate(_AsyncCalls):
     async def estimate(self, *, model: str, prompt: str, **options: Unpack[generate.VideoOptions]) -> Cost:
         """The exact price of this request; nothing is made, held or charged."""
         return await self._runner.run(generate.estimate(model, prompt, options))
+
+    async def many(
+        self,
+        requests: Iterable[generate.VideoRequest],
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        timeout: float | None = None,
+        on_progress: Callable[[AsyncJob, int], object] | None = None,
+        progress_bar: bool = True,
+    ) -> list[AsyncResult | FairStackError]:
+        """Make many clips, `concurrency` jobs at a time, and wait for them all.
+
+        For each request its result or its error, in their order: one that fails does not lose the others.
+        `timeout` is how long each job is waited for, as in `job.wait()`; `on_progress(job, index)` is called,
+        and awaited if it can be, at each look at one of them. A terminal or a notebook shows one bar, unless
+        told not to. Ctrl-C, as any cancellation, leaves the jobs running and names them in notes of the
+        exception.
+        """
+        batch = Batch(
+            requests,
+            lambda record: AsyncJob(self._runner, record),
+            lambda record: AsyncResult(self._runner, record),
+            timeout,
+            on_progress,
+        )
+        return await self._runner.run(batch.make(concurrency, progress_bar=progress_bar))
 
 
 class AsyncJobs(_AsyncCalls):
@@ -189,8 +217,8 @@ class AsyncLedger(_AsyncCalls):
 class AsyncFiles(_AsyncCalls):
     """`client.files`: uploads."""
 
-    async def upload(self, source: str | os.PathLike[str] | bytes) -> File:
-        """Upload a file by path, or bytes; its id can stand where an image URL can."""
+    async def upload(self, source: files.Source) -> File:
+        """Upload a picture, clip or sound: a path, bytes or an open file; its id stands where a URL can."""
         return await self._runner.run(files.upload(source))
 
     async def get(self, file_id: str) -> File:

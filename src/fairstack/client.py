@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
@@ -13,8 +13,9 @@ from fairstack import api_keys, credits, files, generate, jobs, models, webhooks
 from fairstack.call import call
 from fairstack.clock import Clock
 from fairstack.connection import connect
-from fairstack.errors import BadArgument
+from fairstack.errors import BadArgument, FairStackError
 from fairstack.flow import Flow, Manners, Reply, Request
+from fairstack.many import DEFAULT_CONCURRENCY, Batch
 from fairstack.result import ResultFacts
 from fairstack.runner import Runner
 from fairstack.save import SavedFile, save
@@ -124,14 +125,39 @@ class Generate(_Calls):
         """Submit a job; returns at once with its id and its price.
 
         However often the request has to be sent, one job is made: each call carries an Idempotency-Key
-        (yours, if you give one, also makes your own repeats safe). Local paths and bytes given as
-        pictures or video are uploaded first.
+        (yours, if you give one, also makes your own repeats safe). Paths, bytes and open files given as
+        pictures, video or sound are uploaded first.
         """
         return Job(self._runner, self._runner.run(generate.submit(model, prompt, options, idempotency_key)))
 
     def estimate(self, *, model: str, prompt: str, **options: Unpack[generate.VideoOptions]) -> Cost:
         """The exact price of this request; nothing is made, held or charged."""
         return self._runner.run(generate.estimate(model, prompt, options))
+
+    def many(
+        self,
+        requests: Iterable[generate.VideoRequest],
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        timeout: float | None = None,
+        on_progress: Callable[[Job, int], object] | None = None,
+        progress_bar: bool = True,
+    ) -> list[Result | FairStackError]:
+        """Make many clips, `concurrency` jobs at a time, and wait for them all.
+
+        For each request its result or its error, in their order: one that fails does not lose the others.
+        `timeout` is how long each job is waited for, as in `job.wait()`; `on_progress(job, index)` is called
+        at each look at one of them. A terminal or a notebook shows one bar, unless told not to.
+        Ctrl-C leaves the jobs running and names them in notes of the exception.
+        """
+        batch = Batch(
+            requests,
+            lambda record: Job(self._runner, record),
+            lambda record: Result(self._runner, record),
+            timeout,
+            on_progress,
+        )
+        return self._runner.run(batch.make(concurrency, progress_bar=progress_bar))
 
 
 class Jobs(_Calls):
@@ -199,8 +225,8 @@ class Ledger(_Calls):
 class Files(_Calls):
     """`client.files`: uploads."""
 
-    def upload(self, source: str | os.PathLike[str] | bytes) -> File:
-        """Upload a file by path, or bytes; its id can stand where an image URL can."""
+    def upload(self, source: files.Source) -> File:
+        """Upload a picture, clip or sound: a path, bytes or an open file; its id stands where a URL can."""
         return self._runner.run(files.upload(source))
 
     def get(self, file_id: str) -> File:

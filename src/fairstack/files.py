@@ -1,20 +1,30 @@
-"""Upload files, and turn local images and videos into something that a request can name."""
+"""Upload files, and turn local pictures, clips and sounds into something that a request can name."""
 
 from __future__ import annotations
 
 import base64
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from fairstack.call import call, call_for, get
 from fairstack.errors import BadArgument
 from fairstack.flow import Flow, Request, do
 from fairstack.types import File
 
-#: A picture or clip: an https or data URL, the id of an uploaded file, a path on this machine, or bytes.
-Source: TypeAlias = "str | os.PathLike[str] | bytes"
+
+class BinaryFile(Protocol):
+    """What was opened for reading as "rb", or anything else that gives its bytes, such as BytesIO."""
+
+    def read(self) -> bytes:
+        """All bytes from here on."""
+
+
+#: A picture, clip or sound: an https or data URL, the id of an uploaded file, a path on this machine, bytes,
+#: or an open binary file, which is read from where it stands.
+Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryFile"
 
 _REMOTE = ("https://", "http://", "data:")
 _FILE_ID = re.compile(r"file_[0-9A-Za-z]+")
@@ -26,8 +36,15 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (4, b"ftypavif", "image/avif"),
     (4, b"ftyphei", "image/heic"),
     (4, b"ftypqt", "video/quicktime"),
+    (4, b"ftypM4A", "audio/mp4"),
     (4, b"ftyp", "video/mp4"),
     (0, b"\x1a\x45\xdf\xa3", "video/webm"),
+    (8, b"WAVE", "audio/wav"),
+    (0, b"fLaC", "audio/flac"),
+    (0, b"OggS", "audio/ogg"),
+    (0, b"ID3", "audio/mpeg"),
+    (0, b"\xff\xfb", "audio/mpeg"),
+    (0, b"\xff\xf1", "audio/aac"),
 )
 
 
@@ -57,11 +74,7 @@ def named(param: str, source: Source, *, inline: bool) -> Flow[str]:
     """
     if isinstance(source, str) and (source.lower().startswith(_REMOTE) or _FILE_ID.fullmatch(source)):
         return source
-    if not isinstance(source, str | bytes | os.PathLike):
-        raise BadArgument(
-            f"{param} must be a URL, a file id, a path or bytes, not {type(source).__name__}", param=param
-        )
-    if isinstance(source, str) and not source:
+    if source == "":
         raise BadArgument(f"{param} is empty", param=param)
     if not inline:
         return (yield from upload(source, param)).id
@@ -70,15 +83,40 @@ def named(param: str, source: Source, *, inline: bool) -> Flow[str]:
 
 
 def _content(source: Source, param: str) -> Flow[tuple[bytes, str]]:
-    if isinstance(source, bytes):
-        return source, ""
-    path = Path(source).expanduser()
-    try:
-        return (yield from do(path.read_bytes)), path.name
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
+    """The bytes, read once so that every try sends the same, and a name for them."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source), ""
+    if isinstance(source, str | os.PathLike):
+        path = Path(source).expanduser()
+        return (yield from _read(path.read_bytes, param, str(path))), path.name
+    if not callable(getattr(source, "read", None)):
         raise BadArgument(
-            f"{param}: {str(path)!r} cannot be read ({reason}). Give a file, an https URL or a file id.",
+            f"{param} must be a URL, a file id, a path, bytes or an open file, not {type(source).__name__}",
+            param=param,
+        )
+    name = str(getattr(source, "name", ""))
+    content: object = yield from _read(source.read, param, name or type(source).__name__)
+    if not isinstance(content, bytes):
+        raise BadArgument(f'{param} was opened as text: open it as bytes, with mode "rb"', param=param)
+    if not content:
+        raise BadArgument(
+            f"{param} has no bytes left: an open file is read from where it stands", param=param
+        )
+    return content, name
+
+
+def _read(read: Callable[[], bytes], param: str, name: str) -> Flow[bytes]:
+    try:
+        return (yield from do(read))
+    except UnicodeDecodeError:
+        raise BadArgument(
+            f'{param} was opened as text: open it as bytes, with mode "rb"', param=param
+        ) from None
+    except (OSError, ValueError) as error:
+        # A closed file raises ValueError.
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise BadArgument(
+            f"{param}: {name!r} cannot be read ({reason}). Give a file, an https URL or a file id.",
             param=param,
         ) from error
 

@@ -6,7 +6,7 @@ once in the calling thread and once on an event loop, so the sync and async clie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -128,13 +128,22 @@ class Tell(NamedTuple):
     value: Any
 
 
+class Together(NamedTuple):
+    """Run these flows, so many at a time; answered by the list of their values, in their order."""
+
+    flows: Sequence[Generator[Any, Any, Any]]
+    limit: int
+
+
 class Emit(NamedTuple):
     """Hand the next item to whoever iterates."""
 
     item: Any
 
 
-Effect: TypeAlias = Send | Download | OpenStream | ReadLine | Sleep | Now | AskManners | Do | Tell | Emit
+Effect: TypeAlias = (
+    Send | Download | OpenStream | ReadLine | Sleep | Now | AskManners | Do | Tell | Together | Emit
+)
 Flow: TypeAlias = Generator[Effect, Any, T]
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Required, TypedDict
 
 from fairstack import files
 from fairstack.call import IDEMPOTENCY_HEADER, call, json_bytes, json_of
@@ -39,8 +39,8 @@ class VideoOptions(TypedDict, total=False):
     audio: bool | None
     #: For video-to-video models.
     video: Source | None
-    #: For lip-sync models.
-    audio_url: str | None
+    #: The sound, for lip-sync models.
+    audio_url: Source | None
     #: Further parameters of this model, as its JSON Schema names them.
     options: Mapping[str, Any] | None
     #: Up to 20 labels, found again in usage.
@@ -51,7 +51,16 @@ class VideoOptions(TypedDict, total=False):
     cancel_after: float | None
 
 
-_SOURCES = ("image", "end_image", "video")
+class VideoRequest(VideoOptions, total=False):
+    """One request of many: what `video()` takes, as a dictionary."""
+
+    model: Required[str]
+    prompt: Required[str]
+    #: Makes your own repeats of this request safe; without one it gets a fresh key.
+    idempotency_key: str | None
+
+
+_SOURCES = ("image", "end_image", "video", "audio_url")
 _UPLOADED = (*_SOURCES, "images")
 
 
@@ -95,12 +104,7 @@ def estimate_request(model: str, prompt: str, options: Mapping[str, Any]) -> Flo
 
 
 def _body(model: str, prompt: str, options: Mapping[str, Any], *, inline: bool) -> Flow[dict[str, Any]]:
-    unknown = sorted(set(options) - set(VideoOptions.__annotations__))
-    if unknown:
-        raise TypeError(
-            f"video() got an unexpected keyword argument {unknown[0]!r}. "
-            f"A parameter of one model goes into options={{{unknown[0]!r}: …}}"
-        )
+    check_names(options, "video()")
     body: dict[str, Any] = {"model": model, "prompt": prompt}
     body |= {name: value for name, value in options.items() if value is not None}
     for name in _SOURCES:
@@ -109,6 +113,16 @@ def _body(model: str, prompt: str, options: Mapping[str, Any], *, inline: bool) 
     if "images" in body:
         body["images"] = yield from _named_images(body["images"], inline=inline)
     return body
+
+
+def check_names(names: Iterable[str], call: str) -> None:
+    """Raise TypeError, as for any function, for a name that no request has."""
+    unknown = sorted(set(names) - set(VideoOptions.__annotations__))
+    if unknown:
+        raise TypeError(
+            f"{call} got an unexpected keyword argument {unknown[0]!r}. "
+            f"A parameter of one model goes into options={{{unknown[0]!r}: …}}"
+        )
 
 
 def _named_images(images: Sequence[Source], *, inline: bool) -> Flow[list[str]]:

@@ -28,7 +28,9 @@ from fairstack.flow import (
     Send,
     Sleep,
     Tell,
+    Together,
 )
+from fairstack.together import Crew, values_of
 from fairstack.transport import api_call, breaks, broken, loopback_without_proxy, media_call, reply_of
 
 if TYPE_CHECKING:
@@ -55,9 +57,12 @@ class Runner:
         self._own: httpx.Client | None = None
         self._making = threading.Lock()
 
-    def run(self, flow: Flow[T]) -> T:
-        """Drive the flow to its value; what an effect raises is raised inside the flow first."""
-        with closing(flow), closing(_Session(self)) as session:
+    def run(self, flow: Flow[T], crew: Crew | None = None) -> T:
+        """Drive the flow to its value; what an effect raises is raised inside the flow first.
+
+        As one of a `crew` the flow tells what it tells through it, and ends when it is stopped.
+        """
+        with closing(flow), closing(_Session(self, crew)) as session:
             step: Callable[[], Effect] = partial(next, flow)
             while True:
                 try:
@@ -104,14 +109,17 @@ class Runner:
 class _Session:
     """One run of one flow, and the stream it may have open."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, crew: Crew | None = None) -> None:
         self._runner = runner
+        self._crew = crew
         self._stream: httpx.Response | None = None
         self._lines: Iterator[str] = iter(())
 
     def answer(self, flow: Flow[Any], effect: Effect) -> Callable[[], Effect]:
         """Perform the effect; the step that tells the flow what came of it."""
         try:
+            if self._crew is not None:
+                self._crew.check()
             return partial(flow.send, self._perform(effect))
         except BaseException as error:
             return partial(flow.throw, error)
@@ -135,9 +143,11 @@ class _Session:
             case Sleep(seconds):
                 return self._runner.clock.sleep(seconds)
             case Tell(callback, value):
-                return callback(value)
+                return callback(value) if self._crew is None else self._crew.tell(effect)
             case Do(work):
                 return work()
+            case Together(flows, limit):
+                return Crew(self._runner.run, flows, limit).values()
             case Now():
                 return self._runner.clock.now()
             case AskManners():
@@ -290,6 +300,8 @@ class _AsyncSession:
                 return await told if isawaitable(told) else told
             case Do(work):
                 return await _in_thread(work)
+            case Together(flows, limit):
+                return await values_of(self._runner.run, flows, limit)
             case Now():
                 return self._runner.clock.now()
             case AskManners():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,52 @@ async def test_local_picture_is_uploaded(client: Any, books: Books, picture: Pat
         file_id = books.submits()[-1].json["image"]
         assert books.files[file_id] == PNG
         assert books.file_types[file_id] == "image/png"
+
+
+WAV = b"RIFF\x24\0\0\0WAVEfmt " + b"\0" * 28
+MP4 = b"\0\0\0\x18ftypisom" + b"\0" * 16
+
+
+@pytest.mark.parametrize(
+    ("param", "content", "kind"), [("audio_url", WAV, "audio/wav"), ("video", MP4, "video/mp4")]
+)
+async def test_local_clips_and_sounds_are_uploaded(
+    client: Any, books: Books, tmp_path: Path, param: str, content: bytes, kind: str
+) -> None:
+    """`video` and `audio_url` take what `image` takes: paths, bytes of any kind and open files."""
+    path = tmp_path / "recording"
+    path.write_bytes(content)
+    sources = [path, str(path), content, bytearray(content), memoryview(content), io.BytesIO(content)]
+    with path.open("rb") as opened:
+        for source in [*sources, opened]:
+            await done(client.generate.video(model="wan-2-1-t2v", prompt="A dog", **{param: source}))
+            file_id = books.submits()[-1].json[param]
+            assert (books.files[file_id], books.file_types[file_id]) == (content, kind)
+
+
+async def test_open_files_are_uploaded_whole(client: Any, books: Books, picture: Path) -> None:
+    """An open file is read once: an upload that breaks is sent again with the same bytes."""
+    books.faults.append(("/v1/files", "drop_before"))
+    with picture.open("rb") as opened:
+        file = await done(client.files.upload(opened))
+        assert (file.bytes, books.files[file.id]) == (len(PNG), PNG)
+        with pytest.raises(BadArgument, match="no bytes left"):
+            await done(client.generate.video(**I2V, image=opened))
+    with pytest.raises(BadArgument, match="closed file"):
+        await done(client.generate.video(**I2V, image=opened))
+    assert books.submits() == []
+
+
+async def test_files_opened_as_text_are_refused(
+    client: Any, books: Books, picture: Path, tmp_path: Path
+) -> None:
+    """A file opened without "b" is refused by its parameter's name, whatever bytes are in it."""
+    plain = tmp_path / "plain.txt"
+    plain.write_text("text")
+    for path in (picture, plain):
+        with path.open(encoding="utf-8") as opened, pytest.raises(BadArgument, match=r'image .*mode "rb"'):
+            await done(client.generate.video(**I2V, image=opened))
+    assert books.asked == []
 
 
 async def test_addresses_go_as_they_are(client: Any, books: Books) -> None:
@@ -184,6 +231,8 @@ async def test_unknown_fields_are_kept(client: Any) -> None:
         (b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"),
         (b"\0\0\0\x18ftypisom", "video/mp4"),
         (b"\0\0\0\x1cftypavif", "image/avif"),
+        (b"\0\0\0\x18ftypM4A ", "audio/mp4"),
+        (b"ID3\x04", "audio/mpeg"),
         (b"<svg/>", "application/octet-stream"),
     ],
 )
