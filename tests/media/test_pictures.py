@@ -243,7 +243,7 @@ def attempt(action):
     except OSError as error:
         return error.errno
     return 0
-def task(head, body, file):
+def task(work):
     return {
         "socket": attempt(lambda: socket.socket()),
         "open": attempt(lambda: open("/etc/passwd")),

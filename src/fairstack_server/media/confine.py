@@ -48,14 +48,15 @@ def confinement() -> str:
     return "seccomp+rlimits" if _seccomp() is not None else "rlimits"
 
 
-def confine(*, memory_bytes: int, cpu_seconds: int) -> None:
+def confine(*, memory_bytes: int, cpu_seconds: int, file_bytes: int = 0) -> None:
     """Give up files, sockets, processes, memory and time beyond these bounds; there is no way back.
 
+    `file_bytes`: how far a file that is open for writing may grow.
     Every module that will be used must be loaded before. Afterwards a forbidden system call fails with EPERM.
     """
     _limit(resource.RLIMIT_AS, _memory_in_use() + memory_bytes)
     _limit(resource.RLIMIT_CPU, cpu_seconds)
-    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_FSIZE, file_bytes)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NPROC, 0)
     seccomp = _seccomp()

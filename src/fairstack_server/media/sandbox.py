@@ -9,6 +9,7 @@ import os
 import signal
 import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -35,7 +36,7 @@ class ChildFailed(Exception):
 class ConfinedChild:
     """One warm child of a kind; it takes one file at a time, in turn, and is replaced when it fails."""
 
-    def __init__(self, kind: Literal["image", "poster", "recording"]) -> None:
+    def __init__(self, kind: Literal["image", "poster", "recording", "origin"]) -> None:
         self._kind = kind
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
@@ -47,14 +48,21 @@ class ConfinedChild:
         async with self._turn:
             await self._running()
 
-    async def ask(self, head: Head, body: bytes, seconds: float) -> tuple[Head, bytes]:
-        """Have one file decoded. Raises ChildFailed when no sound answer came within that time."""
+    async def ask(
+        self, head: Head, body: bytes, seconds: float, *, sign: Callable[[bytes], bytes] | None = None
+    ) -> tuple[Head, bytes]:
+        """Have one file worked on. Raises ChildFailed when no sound answer came within that time.
+
+        `sign` answers the one question that a task may put on the way.
+        """
         async with self._turn:
             process = await self._running()
             try:
                 async with asyncio.timeout(seconds + _SPARE_SECONDS):
-                    frame = pack_frame({**head, "seconds": seconds}, body)
-                    answer, data = await _exchange(process, frame)
+                    request = {**head, "seconds": seconds, "asks": sign is not None}
+                    answer, data = await _exchange(process, pack_frame(request, body))
+                    if sign is not None and answer.get("question"):
+                        answer, data = await _exchange(process, pack_frame({}, sign(data)))
             except (TimeoutError, EOFError, OSError, ValueError) as error:
                 await self._stop()
                 raise ChildFailed(f"confined {self._kind} process: {type(error).__name__}") from error
