@@ -30,9 +30,8 @@ from fairstack_server.media.fetch_recording import FetchedRecording, RecordingFe
 from fairstack_server.media.pictures import CleanImage, ImageRefused
 from fairstack_server.media.recordings import RecordingKind, RecordingRefused
 from fairstack_server.media.store import MediaStore, NotStored, StoredFile
+from fairstack_server.providers.file_urls import INLINE_MAX_BYTES
 
-#: A file that no provider can fetch goes inside the order; a larger clip or sound than this does not.
-INLINE_MAX_BYTES = 5 * 1024 * 1024
 #: Requests of one account whose clips or sounds are brought in at a time; the others wait for their turn.
 ACCOUNT_FETCHES = 2
 _IMAGE_ROLES = ("image", "end_image")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fairstack_server.db.dsn import Dsn
-from fairstack_server.inputs import INLINE_MAX_BYTES
+from fairstack_server.providers.file_urls import INLINE_MAX_BYTES
 from tests.conftest import make_folder
 from tests.gateway.detour import PUBLIC, Detour, serving
 from tests.gateway.pictures import HTML, PHOTO, data_url

@@ -1,6 +1,6 @@
 """What each vendor's own client is asked to do when its requests are compared with ours (`parity.py`).
 
-Every function is given the imported package, a running stand-in, and what is kept for it: an image and its path.
+Each is given the imported package, a running stand-in, and what is kept for it: an image and its path.
 """
 
 from __future__ import annotations

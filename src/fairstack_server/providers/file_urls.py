@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from fairstack_server.providers.base import InputFile, Order, ProviderError
+
+#: A file that no vendor can fetch goes inside the order; a larger clip or sound than this does not.
+INLINE_MAX_BYTES: Final = 5 * 1024 * 1024
 
 
 def files_of(order: Order) -> list[InputFile]:
@@ -18,7 +24,7 @@ def files_of(order: Order) -> list[InputFile]:
 async def file_urls(order: Order) -> dict[str, str]:
     """Path -> URL of every file of this order; reads a file only where it has no public URL.
 
-    Raises ProviderError (not sent) when a file cannot be read.
+    Raises ProviderError (not sent) when a file cannot be read, or is too large to go inside the order.
     """
     urls: dict[str, str] = {}
     for file in files_of(order):
@@ -28,16 +34,40 @@ async def file_urls(order: Order) -> dict[str, str]:
 
 def read_file(file: InputFile) -> bytes:
     """The bytes of an input file. Raises ProviderError (not sent) when it cannot be read."""
-    try:
+    with _readable():
         return Path(file.path).read_bytes()
-    except OSError as error:
-        raise ProviderError(f"An input file cannot be read: {error.strerror or error}", sent=False) from None
+
+
+def read_inline(file: InputFile, max_bytes: int, otherwise: str) -> str:
+    """The bytes of an input file as base64, to go inside the order.
+
+    Raises ProviderError (not sent): permanent for a clip or sound of more than `max_bytes`, and its message
+    ends in what to do `otherwise`. Pictures are small enough by the time they are ours.
+    """
+    with _readable():
+        size = Path(file.path).stat().st_size
+    if size > max_bytes and not file.content_type.startswith("image/"):
+        said = f"An input of {size} bytes ({file.content_type}) is too large to go inside an order"
+        raise ProviderError(f"{said} (at most {max_bytes}); {otherwise}", sent=False, permanent=True)
+    return base64.b64encode(read_file(file)).decode()
 
 
 def url_or_base64(file: InputFile) -> str:
     """Our public URL, or bare base64, for vendors that take no data URL; reads the file for the latter."""
-    return file.url if file.url is not None else base64.b64encode(read_file(file)).decode()
+    return file.url if file.url is not None else _base64(file)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ProviderError(f"An input file cannot be read: {error.strerror or error}", sent=False) from None
 
 
 def _data_url(file: InputFile) -> str:
-    return f"data:{file.content_type};base64,{base64.b64encode(read_file(file)).decode()}"
+    return f"data:{file.content_type};base64,{_base64(file)}"
+
+
+def _base64(file: InputFile) -> str:
+    return read_inline(file, INLINE_MAX_BYTES, "set FAIRSTACK_PUBLIC_URL, so that vendors can fetch it")

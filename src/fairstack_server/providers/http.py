@@ -7,6 +7,7 @@ fresh connection, because on a kept one the peer's closing cannot be told from t
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -37,7 +38,7 @@ REFUSAL_STATUSES = frozenset({400, 401, 402, 403, 404, 405, 410, 413, 415, 422, 
 #: Redirects that promise that the request was not performed. 302 and 303 may follow a performed POST.
 UNPERFORMED_REDIRECTS = frozenset({301, 307, 308})
 
-#: What a call does that sends an order. Said to `ProviderHttp.broken`: a 404 of it means that the route is gone.
+#: What a call does that sends an order. Said to `ProviderHttp.broken`: a 404 means that the route is gone.
 SUBMIT = "a submit"
 
 #: Raised by aiohttp before the first byte of a request is written: no name, connection or TLS (in time).
@@ -236,7 +237,8 @@ class ProviderHttp:
         form = aiohttp.FormData(default_to_multipart=True)
         for name, value in fields.items():
             if isinstance(value, Part):
-                form.add_field(name, value.content, content_type=value.content_type, filename=value.filename)
+                content = io.BytesIO(value.content)
+                form.add_field(name, content, content_type=value.content_type, filename=value.filename)
             else:
                 form.add_field(name, value)
         return await self._call("POST", target, None, form, submits=True, headers=headers)
@@ -273,7 +275,7 @@ class ProviderHttp:
         method: str,
         target: str,
         query: Mapping[str, str] | None,
-        data: aiohttp.BytesPayload | aiohttp.FormData | None = None,
+        data: aiohttp.BytesIOPayload | aiohttp.FormData | None = None,
         *,
         submits: bool = False,
         sift: Sift | None = None,
@@ -308,7 +310,7 @@ class ProviderHttp:
         method: str,
         url: URL,
         headers: Mapping[str, str],
-        data: aiohttp.BytesPayload | aiohttp.FormData | None,
+        data: aiohttp.BytesIOPayload | aiohttp.FormData | None,
         sift: Sift | None,
     ) -> Answer:
         async with session.request(
@@ -349,8 +351,11 @@ class ProviderHttp:
         return ProviderError(message, sent=sent, permanent=permanent, fault=fault)
 
 
-def _json_payload(body: JSONObject) -> aiohttp.BytesPayload:
-    return aiohttp.BytesPayload(msgspec.json.encode(body), content_type="application/json")
+def _json_payload(body: JSONObject) -> aiohttp.BytesIOPayload:
+    # A stream is written piece by piece: a clip inside the order in one block would hold the event loop.
+    return aiohttp.BytesIOPayload(
+        io.BytesIO(msgspec.json.encode(body)), content_type="application/json", disposition=None
+    )
 
 
 def _secrets_of(credentials: Mapping[str, str]) -> tuple[str, ...]:
