@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test node check bench lock fmt clean
+.PHONY: help setup demo serve test node check audit bench lock fmt clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -65,6 +65,9 @@ check: .venv/.installed-dev ## Format, lint, types, imports, generated files
 	@$(BIN)/python -m fairstack_server.catalog.generate --check
 	@$(BIN)/python -m fairstack_server.settings_page --check
 	@$(BIN)/python -m fairstack_server.providers.stories_page --check
+
+audit: .venv/.installed-dev ## Packages as locked, licences, bill of materials, the wheel built twice
+	@$(BIN)/python -m tests.access.supply
 
 bench: .venv/.installed-dev ## Measure submits/s, gets/s and the overhead of a job
 	@$(BIN)/python -m bench

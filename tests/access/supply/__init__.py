@@ -1,0 +1,1 @@
+"""What FairStack is delivered with: installed packages, their locks and licences, and the wheel."""
