@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairstack_server.catalog.catalog import Catalog
+from fairstack_server.catalog.load import CatalogError
 from fairstack_server.clock import SystemClock
 from fairstack_server.db.embedded import EmbeddedPostgres
 from fairstack_server.db.home_lock import read_holder
@@ -43,7 +44,12 @@ async def examine(settings: Settings, *, offline: bool = False) -> AsyncIterator
     engine = "ready" if has_local_engine() else "not installed; pip install 'fairstack[local]'"
     yield Finding(f"local engine  {engine}")
     yield Finding("providers, as this shell is set (a running server keeps what it was started with):")
-    enabled = _enabled(settings)
+    try:
+        enabled = _enabled(settings)
+    except CatalogError as error:
+        for problem in error.problems:
+            yield Finding(f"catalog       {problem}", is_wrong=True)
+        return
     missing = {name: missing_setting(name, settings.providers) for name in enabled}
     for name, models in enabled.items():
         if missing[name] is not None:

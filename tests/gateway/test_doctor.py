@@ -79,3 +79,13 @@ async def test_routes_that_are_gone_are_told_and_reopened(home: Path, database: 
     cleared = await command(home, "routes", "reopen", "fal", **shell)
     assert "1 mark was cleared." in cleared.output
     assert "No route is marked" in (await command(home, "routes", "gone", **shell)).output
+
+
+async def test_doctor_names_the_line_of_a_broken_model_file(home: Path) -> None:
+    """A file of the operator's own that cannot be read: doctor says where, and ends with 1."""
+    folder = home / "models"
+    folder.mkdir()
+    (folder / "mine.toml").write_text("name = \n")
+    told = await command(home, "doctor", "--offline", FAIRSTACK_CATALOG_DIR=str(folder))
+    assert told.exit_code == 1, told.output
+    assert "mine.toml:1" in told.output

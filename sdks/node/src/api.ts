@@ -172,6 +172,7 @@ export interface Model {
   available: boolean;
   aliases: string[];
   sources: string[];
+  unverified: string[];
   end_of_life?: string;
   replaced_by?: string;
 }

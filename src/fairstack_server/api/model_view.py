@@ -70,6 +70,8 @@ class ModelView(Struct, kw_only=True):
     available: bool
     aliases: list[str]
     sources: list[str]
+    unverified: list[str]
+    """Facts of this entry that no source was found for, in plain words."""
     end_of_life: str | UnsetType = UNSET
     replaced_by: str | UnsetType = UNSET
 
@@ -118,6 +120,7 @@ def model_view(model: Model, default_micros: int | None, on: date, configured: C
         ),
         aliases=list(model.aliases),
         sources=list(model.sources),
+        unverified=list(model.unverified),
         end_of_life=UNSET if model.end_of_life is None else model.end_of_life.isoformat(),
         replaced_by=UNSET if model.replaced_by is None else model.replaced_by,
     )
