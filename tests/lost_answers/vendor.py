@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import aiohttp
@@ -138,6 +138,8 @@ class Vendor:
 
 class Speaker:
     """The provider of that vendor, in the class that the vendor offers; it goes through our own transport."""
+
+    resend_within = timedelta(hours=1)
 
     def __init__(self, name: str, sessions: Sessions, vendor: Vendor, timeout_seconds: float) -> None:
         self.name = name

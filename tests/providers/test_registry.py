@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fairstack_server.providers.base import CanCancel, CanFind, ReadsCallbacks, SubmitClass
+from fairstack_server.providers.base import CanCancel, CanFind, CanResend, ReadsCallbacks, SubmitClass
 from fairstack_server.providers.http import Sessions
 from fairstack_server.providers.registry import REQUIRED_SETTINGS, build_providers, missing_setting
 from fairstack_server.settings import Settings, SettingsError
@@ -86,6 +86,7 @@ def test_keys_build_providers(sessions: Sessions, clock: ManualClock, tmp_path: 
         "xai": SubmitClass.D,
     }
     assert all(name == provider.name and name in REQUIRED_SETTINGS for name, provider in built.items())
+    assert [name for name, provider in built.items() if isinstance(provider, CanResend)] == ["pixverse"]
     for ability in (CanCancel, CanFind, ReadsCallbacks):
         assert isinstance(built["fal"], ability)
     assert isinstance(built["openai_videos"], CanCancel) and isinstance(built["openai_videos"], CanFind)

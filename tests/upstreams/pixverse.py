@@ -98,6 +98,12 @@ class FakePixVerse(TaskUpstream):
             return self.error(400, "Ai-trace-id was used for another call")
         return None
 
+    def forget_traces(self) -> None:
+        """From here on a trace of earlier is a new one, and makes a second task."""
+        self._traces.clear()
+        for task in self.log.tasks.values():
+            task.endpoint = ""
+
     async def _upload(self, request: web.Request) -> web.Response:
         form = await request.post()
         file = form.get("image")

@@ -9,7 +9,7 @@
 
 * The intent to submit is committed before the first byte leaves. A worker that finds an intent of another one
   never assumes that it was not sent: it reconciles by the provider's submit class.
-* Only class A (the provider honours our nonce as idempotency key) is ever sent again.
+* Only class A (the provider honours our nonce as idempotency key) is ever sent again, while it remembers it.
 * A receipt is written as soon as it is known, by whoever knows it, and never changes.
 * Every write of state or money is fenced. A worker that froze and woke up gets LeaseLost and stops.
 * The end is one transaction: state, money, clip, event, webhook (`settle.py`).
@@ -41,6 +41,7 @@ from fairstack_server.jobs.turns import LendsRoom, Turns
 from fairstack_server.jobs.waits import LONGEST_PAUSE_SECONDS, Waits, broken_pause, poll_pause, unbroken
 from fairstack_server.jsonvalue import JSONObject
 from fairstack_server.providers.base import (
+    CanResend,
     ClipAt,
     Failed,
     Fault,
@@ -252,7 +253,13 @@ class Lifecycle:
             return None
 
     async def _send_again(self, job: Job, attempt: Attempt, provider: Provider) -> Job | None:
-        """The provider promises that one nonce is one task: sending again asks, it does not order."""
+        """The provider promises that one nonce is one task: sending again asks, it does not order.
+
+        Once the provider may have forgotten the nonce it would order: then the job waits, as with class D.
+        """
+        age = self._clock.now() - attempt.created_at
+        if not isinstance(provider, CanResend) or age > provider.resend_within:
+            return None
         if not await self._store.still_ours(job):
             raise LeaseLost(job.id)
         answer = await provider.submit(await self._planner.order_of(job, attempt))
@@ -361,7 +368,7 @@ class Lifecycle:
             done = await self._keeper.keep(job, attempt, found.clip, found.facts)
         except NotAClip as error:
             log.error("job.not_a_clip", job=job.id, provider=attempt.provider, error=str(error))
-            return await self._fail(job, not_a_clip(str(error)))
+            return await self._fail(job, not_a_clip(error), attempt.cost_micros if error.is_billed else None)
         except OSError as error:
             log.warning("job.store_broke", job=job.id, provider=attempt.provider, error=str(error))
             return job
@@ -371,9 +378,9 @@ class Lifecycle:
 
     # --- ends and waits
 
-    async def _fail(self, job: Job, failure: Failure) -> Job:
+    async def _fail(self, job: Job, failure: Failure, loss_micros: int | None = None) -> Job:
         log.info("job.failed", job=job.id, code=failure.code)
-        return await self._settlement.fail(job, failure, self._clock.now())
+        return await self._settlement.fail(job, failure, self._clock.now(), loss_micros=loss_micros)
 
     async def _give_up(self, job: Job) -> Job:
         """The longest job time is over: release the money, and keep looking for a late clip (ruling 10)."""

@@ -24,7 +24,7 @@ Ref = JSONObject
 class SubmitClass(enum.Enum):
     """What a vendor offers against a double submit; decides what may be done after an unknown outcome."""
 
-    A = "honours an idempotency key: may be sent again with the same nonce"
+    A = "honours an idempotency key: may be sent again with the same nonce, while the vendor remembers it"
     B = "takes a client id that can be looked up afterwards: reconcile by nonce"
     C = "lists recent tasks: reconcile by matching the list"
     D = "offers none of these: wait for its callback, never send again"
@@ -232,6 +232,14 @@ class CanCheckKey(Protocol):
         Also the probe of the circuit breaker: it must never create a task and never cost anything.
         """
         ...
+
+
+@runtime_checkable
+class CanResend(Protocol):
+    """A provider that may be sent an order again after an unknown outcome (class A)."""
+
+    resend_within: timedelta
+    """How long after an order was first sent its nonce surely makes no second task; later it is not sent."""
 
 
 #: A list or look-up at the provider may lag and its clock may differ: a search begins this long before.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol, assert_never
 
@@ -62,6 +63,7 @@ class Local:
 
     name = "local"
     submit_class = SubmitClass.A
+    resend_within = timedelta.max
 
     def __init__(self, pool: Pool, work_dir: Path) -> None:
         self._pool = pool

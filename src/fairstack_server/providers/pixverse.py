@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Mapping
+from datetime import timedelta
 from urllib.parse import quote
 
 from fairstack_server.clock import Clock, timestamp
@@ -69,6 +70,8 @@ class PixVerse:
 
     name = "pixverse"
     submit_class = SubmitClass.A
+    # Its documents promise it without a time; a trace that is forgotten would order a second clip.
+    resend_within = timedelta(minutes=10)
 
     def __init__(self, sessions: Sessions, key: str, address: str, clock: Clock) -> None:
         self._http = ProviderHttp(self.name, sessions, address, headers={"API-KEY": key})
