@@ -65,6 +65,7 @@ check: .venv/.installed-dev ## Format, lint, types, imports, generated files
 	@$(BIN)/python -m fairstack_server.catalog.generate --check
 	@$(BIN)/python -m fairstack_server.settings_page --check
 	@$(BIN)/python -m fairstack_server.providers.stories_page --check
+	@$(BIN)/python -m bench.client_weight
 
 audit: .venv/.installed-dev ## Packages as locked, licences, bill of materials, the wheel built twice
 	@$(BIN)/python -m tests.access.supply

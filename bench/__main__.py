@@ -8,14 +8,14 @@ import os
 import tempfile
 import time
 
-from bench import job_overhead, request_rates, starts
+from bench import client_weight, job_overhead, request_rates, starts
 from bench.machine import describe, load
 from fairstack_server.logs import configure_logging
 
 PARTS = {
     # First, for a start that finds nothing compiled can be measured once.
     "start": starts.measure_starts,
-    "import": starts.measure_import,
+    "clients": client_weight.measure,
     "requests": request_rates.measure,
     "jobs": job_overhead.measure,
 }
