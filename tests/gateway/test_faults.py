@@ -49,7 +49,7 @@ async def test_an_answer_that_was_lost_is_given_again(gateway: Running, fault: F
 
 @pytest.mark.parametrize("taken", [False, True], ids=["at once", "when the order is in the books"])
 async def test_a_client_that_hangs_up_gets_the_job_when_it_comes_back(gateway: Running, taken: bool) -> None:
-    """A connection reset before its answer was read leaves one job, and the same order again is told of it."""
+    """A connection reset before its answer was read leaves one job; the same order again is told of it."""
     key, order = secrets.token_hex(8), {**ORDER, "tags": {"fault": secrets.token_hex(8)}}
     await hang_up(gateway, order, key, taken=taken)
     while (again := await submit(gateway, order, key)).status == 409:
