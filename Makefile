@@ -81,6 +81,22 @@ parity: ## Compare our requests with the vendors' own clients, installed for thi
 	    -r tests/upstreams/parity-requirements.txt && \
 	  PYTHONPATH=src "$$venv/bin/python" -m tests.upstreams.parity
 
+.PHONY: guards signatures
+guards: .venv/.installed-dev ## Compare our guard against SSRF with the public ones, installed for this alone
+	@venvs=$$(mktemp -d) && trap 'rm -rf "$$venvs"' EXIT && for lock in guards advocate; do \
+	  $(BIN)/python -m venv "$$venvs/$$lock" && \
+	  "$$venvs/$$lock/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+	    -r tests/egress/$$lock-requirements.txt || \
+	  echo "  NOT COMPARED: what tests/egress/$$lock-requirements.txt names cannot be installed here."; done && \
+	  $(BIN)/python -m tests.egress.guards --venv "$$venvs/guards/bin/python" --venv "$$venvs/advocate/bin/python"
+
+signatures: .venv/.installed-dev sdks/node/node_modules/.installed ## Have our webhooks verified by libraries of others
+	@venv=$$(mktemp -d) && trap 'rm -rf "$$venv"' EXIT && $(BIN)/python -m venv "$$venv" && \
+	  "$$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+	    -r tests/upstreams/parity-requirements.txt && \
+	  $(BIN)/python -m tests.webhooks.campaign --messages 300 --samples "$$venv/samples.json" && \
+	  $(BIN)/python -m tests.webhooks.verified_by "$$venv/samples.json" --venv "$$venv/bin/python"
+
 fmt: .venv/.installed-dev ## Format the code and mend what can be mended
 	@$(BIN)/ruff format $(CODE)
 	@$(BIN)/ruff check --fix $(CODE)
