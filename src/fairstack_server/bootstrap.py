@@ -30,7 +30,7 @@ from fairstack_server.jobs.admission import Admission
 from fairstack_server.jobs.cancel import Cancelling
 from fairstack_server.jobs.gates import Gates
 from fairstack_server.jobs.gone import GoneRoutes
-from fairstack_server.jobs.keeping import ClipKeeper
+from fairstack_server.jobs.keeping import ClipKeeper, Desk
 from fairstack_server.jobs.late import LateResults
 from fairstack_server.jobs.lifecycle import Lifecycle, Pace
 from fairstack_server.jobs.orders import SANDBOX, Planner, Planning, routes_of
@@ -42,13 +42,17 @@ from fairstack_server.jobs.settle import Settlement
 from fairstack_server.jobs.standing import Standing
 from fairstack_server.jobs.store import JobStore
 from fairstack_server.jobs.worker import Worker, WorkerLimits
+from fairstack_server.judging import RequestJudge
 from fairstack_server.media.card_maker import CardMaker
+from fairstack_server.media.certificate import read_certificate
 from fairstack_server.media.fetch import MediaFetch
 from fairstack_server.media.fetch_recording import RecordingFetch, RecordingLimits
 from fairstack_server.media.poster import PosterMaker
 from fairstack_server.media.prober import RecordingProber
+from fairstack_server.media.provenance import ClipSigner
 from fairstack_server.media.sandbox import ChildFailed, ImageDecoder
 from fairstack_server.media.store import MediaStore
+from fairstack_server.moderation import TRUSTED_AS, Moderation, build_moderation
 from fairstack_server.pricing import UsableRoute
 from fairstack_server.providers.base import Provider
 from fairstack_server.providers.http import provider_sessions
@@ -56,10 +60,12 @@ from fairstack_server.providers.limits import read_limits
 from fairstack_server.providers.registry import ADDRESS_SETTINGS, SPOKEN, build_providers
 from fairstack_server.settings import Settings
 from fairstack_server.webhooks.deliver import Deliverer
+from fairstack_server.webhooks.sign import signature
 
 log = structlog.get_logger()
 
 _POSTER_CHILDREN = 2
+_SIGNING_CHILDREN = 2
 
 
 @dataclass(slots=True)
@@ -143,6 +149,8 @@ class _Shared:
     fetch: MediaFetch
     recordings: RecordingFetch
     poster: PosterMaker
+    signer: ClipSigner
+    moderation: Moderation
     files: Files
     queue: Queue
     jobs: JobStore
@@ -156,7 +164,7 @@ async def _share(
     limits = read_limits(settings.provider_limits, SPOKEN)
     providers = await _providers(settings, clock, stack)
     media = MediaStore(settings.media_url or str(settings.home / "media"), f"{settings.base_url}/media")
-    decoder, poster = _confined_children(stack)
+    decoder, poster, signer = _confined_children(settings, stack)
     fetch = MediaFetch(
         egress,
         decoder,
@@ -186,6 +194,8 @@ async def _share(
         fetch=fetch,
         recordings=recordings,
         poster=poster,
+        signer=signer,
+        moderation=build_moderation(settings, egress, signature, clock.now),
         files=Files(pool, media, fetch, recordings, settings.home / "work", settings.image_max_bytes),
         queue=Queue(pool),
         jobs=JobStore(pool, settings.worker_timeout_seconds),
@@ -253,6 +263,7 @@ def _generations(shared: _Shared, gate: WebhookGate, stack: contextlib.AsyncExit
             public=bool(settings.public_url),
         ),
         gate,
+        RequestJudge(shared.moderation, shared.media),
         placement,
         shared.clock,
     )
@@ -263,7 +274,13 @@ def _worker(shared: _Shared) -> Worker:
     callback_base = settings.public_url.rstrip("/") or None
     planning = Planning(settings.submit_attempts, settings.allow_loss, callback_base)
     planner = Planner(shared.catalog, shared.configured, shared.files, planning)
-    keeper = ClipKeeper(shared.media, shared.fetch, shared.poster, shared.egress, settings.home / "work")
+    keeper = ClipKeeper(
+        shared.media,
+        Desk(shared.fetch, shared.signer, shared.moderation, shared.poster),
+        shared.egress,
+        settings.home,
+        keeps_refused=settings.moderation_keep_refused,
+    )
     lifecycle = Lifecycle(
         shared.jobs,
         shared.settlement,
@@ -323,14 +340,19 @@ def _recording_fetch(settings: Settings, egress: Egress, stack: contextlib.Async
     return RecordingFetch(egress, prober, settings.home / "work" / "incoming", limits)
 
 
-def _confined_children(stack: contextlib.AsyncExitStack) -> tuple[ImageDecoder, PosterMaker]:
-    """The children that decode what came from outside, being started and ended with the gateway."""
+def _confined_children(
+    settings: Settings, stack: contextlib.AsyncExitStack
+) -> tuple[ImageDecoder, PosterMaker, ClipSigner]:
+    """The children that read what came from outside, being started and ended with the gateway."""
     decoder, poster = ImageDecoder(), PosterMaker(children=_POSTER_CHILDREN)
-    stack.push_async_callback(decoder.aclose)
-    stack.push_async_callback(poster.aclose)
-    warming = asyncio.create_task(_warm(decoder, poster), name="warm")
+    signer = ClipSigner(
+        read_certificate(settings), max_bytes=settings.c2pa_max_bytes, children=_SIGNING_CHILDREN
+    )
+    for each in (decoder, poster, signer):
+        stack.push_async_callback(each.aclose)
+    warming = asyncio.create_task(_warm(decoder, poster, signer), name="warm")
     stack.callback(warming.cancel)
-    return decoder, poster
+    return decoder, poster, signer
 
 
 async def _notices(dsn: Dsn, stack: contextlib.AsyncExitStack) -> Notices:
@@ -354,11 +376,11 @@ async def _providers(
     return build_providers(settings, sessions, clock, render_pool=pool, make_card=_card_maker(stack))
 
 
-async def _warm(decoder: ImageDecoder, poster: PosterMaker) -> None:
-    """Start the confined children beside everything else, so that the first picture waits for neither."""
+async def _warm(*children: ImageDecoder | PosterMaker | ClipSigner) -> None:
+    """Start the confined children beside everything else, so that the first file waits for none."""
     try:
-        await decoder.start()
-        await poster.start()
+        for each in children:
+            await each.start()
     except (ChildFailed, OSError) as error:
         log.warning("media.not_warm", error=str(error))
 
@@ -371,8 +393,6 @@ def _card_maker(stack: contextlib.AsyncExitStack) -> CardMaker:
 
 def _trusted_origins(settings: Settings) -> dict[str, list[str]]:
     """Addresses that the operator configured for a provider; trusted for that provider alone (ruling 27)."""
-    return {
-        provider: [settings.providers[name]]
-        for provider, name in ADDRESS_SETTINGS.items()
-        if settings.providers.get(name)
-    }
+    addresses = {provider: settings.providers.get(name) for provider, name in ADDRESS_SETTINGS.items()}
+    addresses[TRUSTED_AS] = settings.moderation_url
+    return {name: [address] for name, address in addresses.items() if address}

@@ -31,6 +31,7 @@ from fairstack_server.inputs import Fetched
 from fairstack_server.jobs.orders import BY_UPLOAD, LOCAL
 from fairstack_server.jobs.placement import KeyReused, NewJob, Placed, Placement, Replayed
 from fairstack_server.jsonvalue import JSON, JSONObject
+from fairstack_server.judging import RequestJudge
 from fairstack_server.money import display
 from fairstack_server.pricing import quote, usable_routes
 from fairstack_server.providers.sandbox_stories import job_seconds
@@ -141,6 +142,7 @@ class Generations:
         terms: Terms,
         inputs: TakesInputs,
         webhooks: JudgesWebhooks,
+        judge: RequestJudge,
         placement: Placement,
         clock: Clock,
     ) -> None:
@@ -150,6 +152,7 @@ class Generations:
         self._terms = terms
         self._inputs = inputs
         self._webhooks = webhooks
+        self._judge = judge
         self._placement = placement
         self._clock = clock
         self._in_flight: set[tuple[str, str, str]] = set()
@@ -225,8 +228,9 @@ class Generations:
         return await self._accept(_new_job(caller, ask, idempotency, offer, now, write))
 
     async def _accept(self, job: NewJob) -> Accepted:
-        """Place the job; its files are dropped again where it is surely not there."""
+        """Have the job judged and place it; its files are dropped again where it is surely not there."""
         try:
+            await self._judge.judge(job)
             accepted = await self._place(job)
         except FairStackError:
             # A sure refusal. After anything else the job may be there all the same, and need them.

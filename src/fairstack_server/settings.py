@@ -16,11 +16,11 @@ class SettingsError(ValueError):
     """A setting holds a value that cannot be used; the message names it and says what would be right."""
 
 
-def _setting(default: Any, meaning: str, env: str | None = None) -> Any:
+def _setting(default: Any, meaning: str, env: str | None = None, *, secret: bool = False) -> Any:
     metadata = {"meaning": meaning, "env": env}
     if callable(default):
         return field(default_factory=default, metadata=metadata)
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata=metadata, repr=not secret)
 
 
 def default_home() -> Path:
@@ -62,6 +62,28 @@ class Settings:
     input_max_seconds: float = _setting(600.0, "Longest clip or sound of a request that is taken.")
     result_max_bytes: int = _setting(2 * 1024**3, "Largest clip that is taken from a provider.")
     result_timeout_seconds: float = _setting(600.0, "Total time to download a clip.")
+    moderation_command: str = _setting(
+        "", "Program that judges requests and clips: JSON on its input, verdict on its output; no shell."
+    )
+    moderation_url: str = _setting("", "Address that judges requests and clips, instead of a program.")
+    moderation_secret: str = _setting(
+        "", "Secret (whsec_…) that questions to that address are signed with.", secret=True
+    )
+    moderation_timeout_seconds: float = _setting(10.0, "Total time of one question, waiting included.")
+    moderation_processes: int = _setting(4, "Moderation programs that run at a time.")
+    moderation_fail_open: bool = _setting(
+        False, "Let pass what gets no verdict in time; else it is refused, and clips wait."
+    )
+    moderation_keep_refused: bool = _setting(
+        False, "Keep refused clips under home/refused for the operator, instead of deleting them."
+    )
+    c2pa_certificate: Path | None = _setting(
+        None, "PEM file of the certificate chain that signs clips. Empty: one of our own making."
+    )
+    c2pa_key: Path | None = _setting(None, "PEM file of that certificate's private key.")
+    c2pa_max_bytes: int = _setting(
+        512 * 1024 * 1024, "Largest clip that is signed; it is held in memory meanwhile, at most twice."
+    )
     body_max_bytes: int = _setting(32 * 1024 * 1024, "Largest request body (a data: URL of an image fits).")
     rate_limit_per_minute: int = _setting(600, "Requests a key may make in a minute.")
     sandbox_in_flight: int = _setting(4, "Sandbox (fs_test_) jobs of one account rendered at a time.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import math
 import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -35,11 +36,12 @@ class Purpose(enum.Enum):
     IMAGE = "image"
     RESULT = "result"
     WEBHOOK = "webhook"
+    MODERATION = "moderation"
 
     @property
     def https_only(self) -> bool:
-        """Media comes by https; a webhook is signed, so its owner may take it by http."""
-        return self is not Purpose.WEBHOOK
+        """Media comes by https; what is signed may be taken by http, if its owner wants that."""
+        return self not in (Purpose.WEBHOOK, Purpose.MODERATION)
 
     @property
     def max_url_characters(self) -> int:
@@ -48,7 +50,12 @@ class Purpose(enum.Enum):
 
     @property
     def answer_seconds(self) -> float:
-        """From the look-up to the answer's headers; stores of clips may have to fetch from cold."""
+        """From the look-up to the answer's headers; stores of clips may have to fetch from cold.
+
+        Who judges a clip has looked at all of it before the first word; the operator's own limit counts.
+        """
+        if self is Purpose.MODERATION:
+            return math.inf
         return 30.0 if self is Purpose.RESULT else 10.0
 
 
@@ -108,16 +115,25 @@ class Egress:
             await self._check_name(target.host)
 
     async def post(
-        self, url: str, body: bytes, headers: Mapping[str, str], *, timeout_seconds: float = 15.0
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        timeout_seconds: float = 15.0,
+        purpose: Purpose = Purpose.WEBHOOK,
+        trusted: frozenset[str] | None = None,
     ) -> PostAnswer:
         """POST a webhook once, without a retry and without following a redirect.
 
+        `trusted`: origins that may be private instead of those of development receivers.
         An answer whose body breaks off is still an answer: the status has been said, the body is cut.
         Raises AddressRefused when the URL or its address may not be called, TransferFailed without an answer.
         """
-        target = self._judge(url, Purpose.WEBHOOK, self._webhook_origins)
+        trusted = self._webhook_origins if trusted is None else trusted
+        target = self._judge(url, purpose, trusted)
         deadline = asyncio.get_running_loop().time() + timeout_seconds
-        request = _Request("POST", Purpose.WEBHOOK, headers, body, self._webhook_origins, deadline)
+        request = _Request("POST", purpose, headers, body, trusted, deadline)
         async with self._exchange(target, request) as response:
             transfer = Transfer(response, target, max_bytes=_UNCAPPED, pace=self._pace, deadline=deadline)
             answer = await transfer.read_up_to(MAX_ANSWER_BYTES)

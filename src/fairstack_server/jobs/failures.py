@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from fairstack_server.jobs.job import Attempt, Failure, Job
+from fairstack_server.jobs.ports import ClipFiltered, NotAClip
 from fairstack_server.providers.base import Failed
 
 NO_TIME_LEFT = Failure(
@@ -35,9 +36,12 @@ def unknown_fate(job: Job) -> Failure:
     return replace(_UNKNOWN_FATE, message=_UNKNOWN_FATE.message.format(id=job.id))
 
 
-def not_a_clip(said: str) -> Failure:
-    """The provider's file is useless, and always will be."""
-    message = f"The provider's file is not a usable clip ({said}). You were charged nothing."
+def not_a_clip(why: NotAClip) -> Failure:
+    """The provider's file is useless, or may not be given out, and that will not change."""
+    if isinstance(why, ClipFiltered):
+        said = f"The clip was refused: {why.message} You were charged nothing."
+        return Failure("content_filtered", said)
+    message = f"The provider's file is not a usable clip ({why}). You were charged nothing."
     return Failure("generation_failed", message)
 
 

@@ -71,6 +71,8 @@ class LateResults:
         try:
             done = await self._keeper.keep(job, attempt, found.clip, found.facts)
         except NotAClip as error:
+            if error.is_billed:
+                await self._settlement.bear_loss(attempt)
             await self._store.close_late(attempt, str(error))
             return
         await self._settlement.deliver_late(job, done, attempt.cost_micros, self._clock.now())

@@ -43,12 +43,28 @@ class PlansAttempts(Protocol):
 class NotAClip(Exception):
     """What the provider delivered cannot be used as a clip; trying again will bring the same."""
 
+    #: Nothing is wrong with it, so its provider is owed what it costs.
+    is_billed = False
+
+
+class ClipFiltered(NotAClip):
+    """It is a clip, and the operator's moderation refuses it; `message` is for the user alone."""
+
+    is_billed = True
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"moderation refused it: {code}")
+        self.message = message
+
 
 class KeepsClips(Protocol):
     """Brings a provider's clip into our store (`media/`)."""
 
     async def keep(self, job: Job, attempt: Attempt, clip: ClipAt, facts: ClipFacts) -> Completion:
-        """Download, check, store. Raises NotAClip for a useless file, OSError for what may pass."""
+        """Download, check, sign, store, have it judged.
+
+        Raises NotAClip for a useless file, ClipFiltered for a refused one, OSError for what may pass.
+        """
         ...
 
 

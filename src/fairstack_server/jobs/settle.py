@@ -8,7 +8,7 @@ from datetime import datetime
 
 from fairstack_server.db.connections import Connection, Pool
 from fairstack_server.db.notices import Notice
-from fairstack_server.jobs.job import Completion, EndedJob, Failure, Job, State, check_move
+from fairstack_server.jobs.job import Attempt, Completion, EndedJob, Failure, Job, State, check_move
 from fairstack_server.jobs.store import LeaseLost, add_event, tell
 from fairstack_server.wallet import store as wallet
 from fairstack_server.webhooks import store as webhooks
@@ -33,12 +33,25 @@ class Settlement:
             await _keep_clip(connection, job.id, done, late=False)
         return settled
 
-    async def fail(self, job: Job, failure: Failure, now: datetime, *, give_up: bool = False) -> Job:
-        """No clip: release the hold. `give_up`: its fate is unknown, so a late clip is still looked for."""
+    async def fail(
+        self,
+        job: Job,
+        failure: Failure,
+        now: datetime,
+        *,
+        give_up: bool = False,
+        loss_micros: int | None = None,
+    ) -> Job:
+        """No clip: release the hold. `give_up`: its fate is unknown, so a late clip is still looked for.
+
+        `loss_micros`: what the provider bills for a clip that nobody is given.
+        """
         ended = replace(_ended(job, State.FAILED, now), failure=failure)
         async with self._pool.acquire() as connection, connection.transaction():
             settled = await self._end(connection, job, ended)
             await wallet.release(connection, job.id)
+            if loss_micros:
+                await wallet.record_loss(connection, job.id, loss_micros)
             if give_up:
                 await connection.execute(
                     "update attempts set outcome = 'given_up', ended_at = now() where nonce = "
@@ -79,6 +92,12 @@ class Settlement:
                 connection, ended_job.account_id, ended_job.mode, ended_job.id, ended_job.webhook_url, body
             )
             await tell(connection, Notice(ended_job.id, "moved"))
+
+    async def bear_loss(self, attempt: Attempt) -> None:
+        """Book the cost of a late clip that nobody is given; once, however often it is said."""
+        if attempt.cost_micros:
+            async with self._pool.acquire() as connection, connection.transaction():
+                await wallet.record_loss(connection, attempt.job_id, attempt.cost_micros)
 
     async def _end(self, connection: Connection, job: Job, ended: EndedJob) -> Job:
         check_move(job.state, ended.state)

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from fairstack_server.ids import random_base62
-from fairstack_server.settings import SettingsError
+from fairstack_server.settings import Settings, SettingsError
 
 Algorithm = Literal["es256", "es384", "es512", "ps256", "ed25519"]
 
@@ -47,6 +47,16 @@ class Certificate:
     expires_at: datetime
     sign: Callable[[bytes], bytes] = field(repr=False)
     """The signature of some bytes as COSE wants it; for elliptic curves both numbers side by side."""
+
+
+def read_certificate(settings: Settings) -> Certificate:
+    """The certificate that the settings name, else this server's own. Raises SettingsError."""
+    chain, key = settings.c2pa_certificate, settings.c2pa_key
+    if chain is not None and key is not None:
+        return operator_certificate(chain, key)
+    if chain is not None or key is not None:
+        raise SettingsError("FAIRSTACK_C2PA_CERTIFICATE and FAIRSTACK_C2PA_KEY belong together: set both.")
+    return own_certificate(settings.home / "c2pa")
 
 
 def operator_certificate(chain: Path, key: Path) -> Certificate:
