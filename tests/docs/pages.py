@@ -9,7 +9,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 #: Read by people who come to the project; other folders hold what is installed or generated.
-_PLACES = ("*.md", "docs/**/*.md", "src/**/*.md", "tests/**/*.md", "catalog/**/*.md", "bench/**/*.md")
+_PLACES = (
+    "*.md", "docs/**/*.md", "src/**/*.md", "tests/**/*.md", "catalog/**/*.md", "bench/**/*.md",
+    "spec/**/*.md", "sdks/node/README.md",
+)  # fmt: skip
 RUNNABLE = "<!-- runnable -->"
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _CODE_SPAN = re.compile(r"`([^`\n]+)`")

@@ -39,10 +39,12 @@ def test_python_guide(fake: FakeFairStack, books: Books, tmp_path: Path) -> None
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert run.stderr == ""
-    assert "$0.048 48000" in run.stdout
+    said = run.stdout.splitlines()
+    assert {"$0.048 48000", "True", "204 400"} <= set(said)
+    assert sum(line.startswith("test:fail gave no clip: job_") for line in said) == 1
     assert (tmp_path / "clip.mp4").read_bytes() == CLIP
     assert len(list(tmp_path.glob("job_*.mp4"))) == 1
-    assert len(books.jobs) == 6
+    assert len(books.jobs) == 11
 
 
 def test_cli_guide(
