@@ -21,6 +21,7 @@ from fairstack_server.media.pictures import ImageRefused
 from fairstack_server.media.sandbox import ChildFailed, ConfinedChild, ImageDecoder
 
 from .conftest import encoded, picture_of, png_chunk, png_of
+from .watched import watching
 
 PHOTO = Image.effect_noise((96, 64), 80).convert("RGB")
 
@@ -337,3 +338,17 @@ async def test_a_child_that_is_silent_fails(decoder: ImageDecoder, monkeypatch: 
         await child.ask({"ratio": None, "max_side": None}, encoded(PHOTO, "PNG"), 0.02)
     await child.aclose()
     assert process.returncode == -signal.SIGKILL
+
+
+async def test_odd_metadata_makes_the_decoder_look_for_no_file() -> None:
+    """A warning of Pillow is not printed, for which Python would look for its source in the file system."""
+    data = encoded(PHOTO, "JPEG")
+    exif = b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + bytes(range(200))
+    odd = data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]
+    with watching() as watch:
+        decoder = ImageDecoder(timeout_seconds=10)
+        try:
+            assert (await decoder.decode(odd)).width == 96
+        finally:
+            await decoder.aclose()
+        assert [ended.signal for ended in watch.take()] == [0]

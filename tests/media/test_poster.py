@@ -71,3 +71,13 @@ async def test_damaged_clips_never_break_the_maker(posters: PosterMaker, tmp_pat
         path.write_bytes(bytes(data))
         poster = await posters.make(path)
         assert (poster.jpeg is None) == (poster.reason is not None)
+
+
+async def test_only_decoders_on_the_list_are_reached(posters: PosterMaker, tmp_path: Path) -> None:
+    """Frames of a codec that models do not write get no poster, and a reason."""
+    path = tmp_path / "clip.mp4"
+    for strange in (b"rpza", b"none"):
+        path.write_bytes(make_clip().replace(b"avc1", strange))
+        poster = await posters.make(path)
+        assert poster.jpeg is None
+        assert poster.reason == "no decoder is kept for such frames"

@@ -25,6 +25,7 @@ from tests.recordings import SOUNDS, box, sound, wav
 from tests.recordings import clip as made_clip
 
 from .conftest import encoded, make_clip
+from .hostile_recordings import packets_of_no_length, two_tracks
 from .test_fetch import PHOTO, LoopbackEgress, Origin, origin
 
 __all__ = ["origin"]
@@ -384,3 +385,35 @@ def _played_seconds(clip: bytes) -> float:
         packets = container.demux(stream)
         ticks = sum(packet.duration or 0 for packet in packets if packet.size)
         return float(ticks * (stream.time_base or 0))
+
+
+async def test_no_decoder_is_reached_but_those_on_the_list(fetch: RecordingFetch) -> None:
+    """A first track that looks empty to us, and not to FFmpeg, is refused for its codec, undecoded."""
+    assert "its video is mpeg4" in await refusal(fetch, two_tracks(make_clip(audio=True, size=(64, 48))))
+
+
+async def test_pro_res_is_taken(fetch: RecordingFetch) -> None:
+    """What cameras and editors write, 4:2:2 in a MOV, is a clip."""
+    out = io.BytesIO()
+    with av.open(out, "w", format="mov") as container:
+        stream: Any = container.add_stream("prores_ks", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv422p10le"
+        for number in range(12):
+            frame = av.VideoFrame(64, 48, "yuv422p10le")
+            for plane in frame.planes:
+                plane.update(bytes([number]) * plane.buffer_size)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    facts = await measured(fetch, out.getvalue())
+    assert (facts.content_type, facts.width, facts.height, facts.milliseconds) == (
+        "video/quicktime",
+        64,
+        48,
+        500,
+    )
+
+
+async def test_a_sound_in_too_many_pieces_is_refused(fetch: RecordingFetch) -> None:
+    """A million packets that last no time end the count, not the processor's time."""
+    many = packets_of_no_length(sound("audio/mp4", 0.5), 1_000_000)
+    assert "too many pieces" in await refusal(fetch, many, "sound")

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import BinaryIO
 
 MAX_BOXES = 20_000
@@ -31,6 +32,7 @@ _CODECS = {
     "vp08": "vp8",
     "vp09": "vp9",
     "mp4v": "mpeg4",
+    **dict.fromkeys(("apco", "apcs", "apcn", "apch", "ap4h", "ap4x"), "prores"),
 }
 
 
@@ -299,7 +301,9 @@ def _read_timescale(walker: Walker, box: Box) -> int:
 
 def _read_stsd(walker: Walker, box: Box) -> tuple[str, int, int]:
     """Codec, width and height of the first sample entry."""
-    _, _, letters = struct.unpack(">II4s", walker.body(box, 4, 12))
+    entries, _, letters = struct.unpack(">II4s", walker.body(box, 4, 12))
+    if entries == 0:
+        raise NotAnMp4("the video track does not say how it is encoded")
     width, height = struct.unpack(">HH", walker.body(box, 8 + 32, 4))
     if not (0 < width <= MAX_SIDE_PIXELS and 0 < height <= MAX_SIDE_PIXELS):
         raise NotAnMp4(f"the picture claims {width}x{height}")
@@ -321,10 +325,24 @@ def _read_samples(walker: Walker, tables: dict[str, list[Box]]) -> _Samples:
     if size > walker.size:
         raise NotAnMp4("the samples are larger than the file")
     wide = "co64" in tables
-    offsets = walker.table(only(tables, "co64" if wide else "stco"), 4, ">Q" if wide else ">I")
-    if max((offset for (offset,) in offsets), default=0) >= walker.size:
+    rows = walker.table(only(tables, "co64" if wide else "stco"), 4, ">Q" if wide else ">I")
+    offsets = [offset for (offset,) in rows]
+    if max(offsets, default=0) >= walker.size:
         raise NotAnMp4("the file is cut off before its last samples")
+    if _placed(walker, only(tables, "stsc"), len(offsets)) < count:
+        raise NotAnMp4("there are samples of which no table says where they are")
     return _Samples(count, ticks)
+
+
+def _placed(walker: Walker, stsc: Box, chunks: int) -> int:
+    """How many samples the table of chunks has room for, when there are so many chunks."""
+    rows = list(walker.table(stsc, 4, ">III"))
+    starts = [first - 1 for first, _, _ in rows] + [chunks]
+    if starts != sorted(starts) or starts[0] != 0:
+        raise NotAnMp4("the table of chunks is out of order")
+    return sum(
+        (end - start) * each for (start, end), (_, each, _) in zip(pairwise(starts), rows, strict=True)
+    )
 
 
 def _read_sizes(walker: Walker, tables: dict[str, list[Box]]) -> tuple[int, int]:

@@ -175,7 +175,7 @@ def _work_and_exit(task: Task, head: Head, body: bytes, writing: int, hearing: i
             os.close(inherited)
         confine(
             memory_bytes=head.get("memory_bytes", _MEMORY_BYTES),
-            cpu_seconds=max(1, round(head["seconds"])),
+            cpu_seconds=head.get("cpu_seconds", max(1, round(head["seconds"]))),
             file_bytes=head.get("out_bytes", 0),
         )
         _write_bytes(writing, pack_frame(*task(Work(head, body, file, out, ask))))

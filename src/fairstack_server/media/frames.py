@@ -12,6 +12,8 @@ from PIL import Image, ImageStat
 _LOOKED_AT_FRAMES = 48
 _DULL_SPREAD = 4.0
 _JPEG_QUALITY = 85
+#: What clips of models are made with; no other decoder is reached, whatever a file says.
+_DECODERS = ("h264", "hevc", "libdav1d", "vp8", "vp9", "mpeg4", "prores")
 
 
 class NoFrame(Exception):
@@ -44,8 +46,11 @@ def warm_up() -> None:
 
 def _first_good_frame(file: BinaryIO) -> Image.Image | None:
     first: VideoFrame | None = None
-    with av.open(file, mode="r", format="mp4") as container:
+    with av.open(file, mode="r", format="mp4", options={"codec_whitelist": ",".join(_DECODERS)}) as container:
         stream = container.streams.video[0]
+        decoder = cast("av.VideoCodecContext | None", stream.codec_context)
+        if decoder is None or decoder.name not in _DECODERS:
+            raise NoFrame("no decoder is kept for such frames")
         # Threads cannot be started in here.
         stream.codec_context.thread_count = 1
         stream.codec_context.thread_type = "NONE"

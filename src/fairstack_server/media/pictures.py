@@ -71,6 +71,8 @@ def warm_up() -> None:
     """Load every piece of Pillow that will be used, while files can still be opened."""
     Image.init()
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+    # Any other warning would be printed, for which Python looks for the source of the line that gave it.
+    warnings.simplefilter("ignore")
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for name in FORMATS:

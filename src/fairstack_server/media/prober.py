@@ -9,6 +9,8 @@ from fairstack_server.media.sandbox import ChildFailed, ConfinedChild
 from fairstack_server.media.sniff import ClipType, SoundType
 
 PROBE_SECONDS = 10.0
+#: Of the processor; an ordinary file takes a tenth of it, however busy the machine is.
+_PROBE_CPU_SECONDS = 2
 
 
 class RecordingProber:
@@ -26,6 +28,7 @@ class RecordingProber:
             "kind": kind,
             "content_type": content_type,
             "longest_seconds": self._longest_seconds,
+            "cpu_seconds": _PROBE_CPU_SECONDS,
         }
         try:
             answer, _ = await self._child.ask(head, b"", self._timeout_seconds)

@@ -26,6 +26,8 @@ MAX_FPS = 240
 SHORTEST_SECONDS = Fraction(1, 10)
 #: Of clips, what a decoder here and at vendors reads.
 CLIP_CODECS = ("h264", "hevc", "av1", "vp9", "prores")
+#: The decoders of those codecs.
+_CLIP_DECODERS = ("h264", "hevc", "libdav1d", "vp9", "prores")
 #: What FFmpeg calls the container, and the codecs that are taken in it.
 _SOUNDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "audio/wav": ("wav", ("pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_u8")),
@@ -41,6 +43,8 @@ _GUESSED = ("audio/mpeg", "audio/aac")
 _SLACK_SHARE, _SLACK_SECONDS = Fraction(11, 10), Fraction(1)
 _MAX_STREAMS = 32
 _TRIED_PACKETS = 64
+#: Packets that a second may have: sound in its shortest frames has 400.
+_MOST_PACKETS_A_SECOND = 1000
 
 RecordingKind = Literal["clip", "sound"]
 
@@ -79,8 +83,9 @@ def measure_clip(file: BinaryIO, content_type: ClipType, longest_seconds: float)
         raise RecordingRefused(f"it is not a complete MP4 or MOV: {error.reason}") from None
     _check_clip(facts)
     file.seek(0)
-    with _opened(file, "mp4") as container:
+    with _opened(file, "mp4", _CLIP_DECODERS) as container:
         stream = container.streams.video[0]
+        _check_decoder(stream, _CLIP_DECODERS, "video")
         seconds = _read_length(container, stream, longest_seconds, claims=True)
     return Recording(
         content_type=content_type,
@@ -96,15 +101,14 @@ def measure_clip(file: BinaryIO, content_type: ClipType, longest_seconds: float)
 def measure_sound(file: BinaryIO, content_type: ClipType | SoundType, longest_seconds: float) -> Recording:
     """Measure a sound by its packets, and decode one frame. Raises RecordingRefused."""
     actual = "audio/mp4" if content_type in ("video/mp4", "video/quicktime") else content_type
-    container_name, codecs = _SOUNDS[actual]
-    with _opened(file, container_name) as container:
+    container_name, decoders = _SOUNDS[actual]
+    with _opened(file, container_name, decoders) as container:
         if any(not _is_cover(video) for video in container.streams.video):
             raise RecordingRefused("it is a video; send its sound alone, as WAV, MP3, M4A, AAC, FLAC or Ogg")
         if not container.streams.audio:
             raise RecordingRefused("there is no sound in it")
         stream = container.streams.audio[0]
-        if stream.codec_context.name not in codecs:
-            raise RecordingRefused(f"its sound is {stream.codec_context.name}, which is not taken here")
+        _check_decoder(stream, decoders, "sound")
         seconds = _read_length(container, stream, longest_seconds, claims=actual not in _GUESSED)
     try:
         private = _private(file) if actual == "audio/mp4" else ()
@@ -145,11 +149,22 @@ def _check_sides(width: int, height: int) -> None:
         )
 
 
+def _check_decoder(stream: Any, decoders: tuple[str, ...], what: str) -> None:
+    """The first track may be another than the one that was looked at, and of another codec."""
+    name = stream.codec_context.name if stream.codec_context is not None else "of an unknown kind"
+    if name not in decoders:
+        raise RecordingRefused(f"its {what} is {name}, which is not taken here")
+
+
 @contextlib.contextmanager
-def _opened(file: BinaryIO, container_name: str) -> Iterator[Any]:
-    """The file in FFmpeg's hands; whatever FFmpeg says of a broken one is a refusal."""
+def _opened(file: BinaryIO, container_name: str, decoders: tuple[str, ...]) -> Iterator[Any]:
+    """The file in FFmpeg's hands; whatever FFmpeg says of a broken one is a refusal.
+
+    `decoders`: FFmpeg tries streams out while it opens a file, and reaches no other ones.
+    """
+    options = {"codec_whitelist": ",".join(decoders)}
     try:
-        with av.open(file, mode="r", format=container_name) as container:
+        with av.open(file, mode="r", format=container_name, options=options) as container:
             if len(container.streams) > _MAX_STREAMS:
                 raise RecordingRefused(f"it has more than {_MAX_STREAMS} tracks")
             yield container
@@ -171,7 +186,11 @@ def _read_length(container: Any, stream: Any, longest_seconds: float, *, claims:
     decoder = _Decoder(stream)
     base = Fraction(stream.time_base)
     ticks = first = end = 0
+    packets_left = ceil(longest_seconds * _MOST_PACKETS_A_SECOND)
     for packet in container.demux(stream):
+        packets_left -= 1
+        if packets_left < 0:
+            raise RecordingRefused("it is in too many pieces")
         if packet.size == 0 or packet.is_discard:
             continue
         decoder.show(packet)

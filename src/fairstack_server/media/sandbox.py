@@ -16,7 +16,8 @@ from typing import Literal
 from fairstack_server.media.child import MAX_BODY_BYTES, MAX_HEAD_BYTES, Head, pack_frame
 from fairstack_server.media.pictures import CleanImage, ImageRefused
 
-DECODE_SECONDS = 3.0
+#: With what starting and answering costs, a picture that is given up has cost less than 3 s.
+DECODE_SECONDS = 2.75
 _START_SECONDS = 30.0
 # The child ends a slow decode itself; this is for a child that does not answer at all.
 _SPARE_SECONDS = 2.0
