@@ -22,6 +22,7 @@ from fairstack_server.db.dsn import Dsn
 from fairstack_server.db.embedded import EmbeddedPostgres
 from fairstack_server.db.migrate import migrate
 from fairstack_server.db.pool import open_pool
+from tests.access import redaction
 
 TEMPLATE = "template_of_tests"
 FOLDER = pytest.StashKey[Path]()
@@ -39,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """The first process of a run makes the folder of its PostgreSQL; the others are told."""
     told = getattr(config, "workerinput", {}).get("postgres_folder")
     config.stash[FOLDER] = Path(told) if told else make_folder()
+    config.pluginmanager.register(redaction, "redaction")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -91,8 +93,10 @@ async def copied_database(admin: OwnConnection, postgres: EmbeddedPostgres) -> A
     """A copy of the template for the block, dropped at its end whoever is still connected."""
     name = f"test_{secrets.token_hex(6)}"
     await admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER fairstack")
+    dsn = (await postgres.start()).with_database(name)
     try:
-        yield (await postgres.start()).with_database(name)
+        yield dsn
+        await redaction.check_database(dsn)
     finally:
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
