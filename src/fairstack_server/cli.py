@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fairstack_server.commands.audit import audit
 from fairstack_server.commands.catalog import catalog_commands
 from fairstack_server.commands.keys import keys_commands
 from fairstack_server.commands.routes import gone_lines, routes_commands
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
     app.command("worker")(worker)
     app.command("migrate")(migrate)
     app.command("doctor")(doctor)
+    app.command("audit")(audit)
     app.add_typer(keys_commands(), name="keys")
     app.add_typer(wallet_commands(), name="wallet")
     app.add_typer(catalog_commands(), name="catalog")

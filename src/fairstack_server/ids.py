@@ -12,6 +12,7 @@ BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 Prefix = Literal[
     "acct",
     "att",
+    "aud",
     "file",
     "job",
     "key",

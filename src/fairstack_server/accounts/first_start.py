@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairstack_server.accounts.audit import FIRST_START, Actor
 from fairstack_server.accounts.store import (
     DEFAULT_ACCOUNT,
     SCOPES,
@@ -14,7 +16,7 @@ from fairstack_server.accounts.store import (
     create_account,
     create_key,
 )
-from fairstack_server.db.connections import Pool
+from fairstack_server.db.connections import Connection, Pool
 
 CREDENTIALS_FILE = "credentials.json"
 
@@ -33,10 +35,17 @@ async def create_default_account(pool: Pool) -> FirstKeys | None:
         await connection.execute("lock table accounts in share row exclusive mode")
         if await connection.fetchval("select 1 from accounts where name = $1", DEFAULT_ACCOUNT) is not None:
             return None
-        account = await create_account(connection, DEFAULT_ACCOUNT)
-        _, live = await create_key(connection, account.id, "live", "first live key", SCOPES)
-        _, test = await create_key(connection, account.id, "test", "first test key", USER_SCOPES)
-        return FirstKeys(live, test)
+        account = await create_account(connection, DEFAULT_ACCOUNT, by=FIRST_START)
+        return await create_first_keys(connection, account.id, SCOPES, by=FIRST_START)
+
+
+async def create_first_keys(
+    connection: Connection, account_id: str, live_scopes: Sequence[str], *, by: Actor
+) -> FirstKeys:
+    """A live and a test key of a new account, in the caller's transaction."""
+    _, live = await create_key(connection, account_id, "live", "first live key", live_scopes, by=by)
+    _, test = await create_key(connection, account_id, "test", "first test key", USER_SCOPES, by=by)
+    return FirstKeys(live, test)
 
 
 def write_credentials(home: Path, keys: FirstKeys, base_url: str) -> Path:

@@ -9,6 +9,8 @@ from typing import Final
 
 import asyncpg
 
+from fairstack_server.accounts.audit import Actor, note
+from fairstack_server.clock import timestamp
 from fairstack_server.db.connections import Connection, Pool
 from fairstack_server.errors import BadRequest, NotFound
 from fairstack_server.ids import (
@@ -18,6 +20,7 @@ from fairstack_server.ids import (
     new_api_key,
     new_id,
 )
+from fairstack_server.jsonvalue import JSON
 from fairstack_server.wallet import store as wallet
 
 SCOPES: Final = (
@@ -33,6 +36,15 @@ SCOPES: Final = (
 USER_SCOPES: Final = tuple(scope for scope in SCOPES if scope != "admin")
 MODES: Final[tuple[Mode, ...]] = ("live", "test")
 DEFAULT_ACCOUNT: Final = "default"
+
+
+_CHANGE_KEY = """
+update api_keys set name = coalesce($3, name), scopes = coalesce($4, scopes),
+                    cap_micros = case when $6 then $5 else cap_micros end
+where id = $1 and account_id = $2 and mode = any($7) and revoked_at is null returning *
+"""
+_FIND_KEY = "select * from api_keys where (id, account_id) = ($1, $2) and mode = any($3) for no key update"
+_REVOKE_KEY = "update api_keys set revoked_at = now() where id = $1 returning *"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +97,10 @@ class Accounts:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def create(self, name: str, cap_micros: int | None = None) -> Account:
+    async def create(self, name: str, cap_micros: int | None = None, *, by: Actor) -> Account:
         """Open an account with no live money and $100.00 of test money. Raises BadRequest: name taken."""
         async with self._pool.acquire() as connection, connection.transaction():
-            return await create_account(connection, name, cap_micros)
+            return await create_account(connection, name, cap_micros, by=by)
 
     async def find(self, name_or_id: str) -> Account:
         """An account by its name or id. Raises NotFound."""
@@ -127,11 +139,19 @@ class Accounts:
         *,
         cap_micros: int | None = None,
         expires_at: datetime | None = None,
+        by: Actor,
     ) -> tuple[ApiKey, str]:
         """Make a key; the second value is the key itself, to be shown this once."""
         async with self._pool.acquire() as connection, connection.transaction():
             return await create_key(
-                connection, account_id, mode, name, scopes, cap_micros=cap_micros, expires_at=expires_at
+                connection,
+                account_id,
+                mode,
+                name,
+                scopes,
+                cap_micros=cap_micros,
+                expires_at=expires_at,
+                by=by,
             )
 
     async def keys(self, account_id: str, modes: Sequence[Mode] = MODES) -> list[ApiKey]:
@@ -153,43 +173,46 @@ class Accounts:
         cap_micros: int | None,
         cap_given: bool,
         modes: Sequence[Mode] = MODES,
+        by: Actor,
     ) -> ApiKey:
         """Change what is given; `cap_given` with None takes the cap away. Raises NotFound."""
         if scopes is not None:
             check_scopes(scopes)
-        row = await self._pool.fetchrow(
-            """
-            update api_keys set name = coalesce($3, name), scopes = coalesce($4, scopes),
-                                cap_micros = case when $6 then $5 else cap_micros end
-            where id = $1 and account_id = $2 and mode = any($7) and revoked_at is null returning *
-            """,
-            key_id,
-            account_id,
-            name,
-            None if scopes is None else list(scopes),
-            cap_micros,
-            cap_given,
-            list(modes),
-        )
-        if row is None:
-            raise NotFound("There is no such API key.")
-        return _key(row)
+        async with self._pool.acquire() as connection, connection.transaction():
+            row = await connection.fetchrow(
+                _CHANGE_KEY,
+                key_id,
+                account_id,
+                name,
+                None if scopes is None else list(scopes),
+                cap_micros,
+                cap_given,
+                list(modes),
+            )
+            if row is None:
+                raise NotFound("There is no such API key.")
+            key = _key(row)
+            await note(connection, by, "key.changed", key.id, account_id=account_id, details=_noted(key))
+            return key
 
-    async def revoke_key(self, account_id: str, key_id: str, modes: Sequence[Mode] = MODES) -> ApiKey:
+    async def revoke_key(
+        self, account_id: str, key_id: str, modes: Sequence[Mode] = MODES, *, by: Actor
+    ) -> ApiKey:
         """End a key at once; repeating it changes nothing. Raises NotFound."""
-        row = await self._pool.fetchrow(
-            "update api_keys set revoked_at = coalesce(revoked_at, now()) "
-            "where id = $1 and account_id = $2 and mode = any($3) returning *",
-            key_id,
-            account_id,
-            list(modes),
-        )
-        if row is None:
-            raise NotFound("There is no such API key.")
-        return _key(row)
+        async with self._pool.acquire() as connection, connection.transaction():
+            row = await connection.fetchrow(_FIND_KEY, key_id, account_id, list(modes))
+            if row is None:
+                raise NotFound("There is no such API key.")
+            if row["revoked_at"] is None:
+                row = await connection.fetchrow(_REVOKE_KEY, key_id)
+                details = {"prefix": row["prefix"], "name": row["name"]}
+                await note(connection, by, "key.revoked", key_id, account_id=account_id, details=details)
+            return _key(row)
 
 
-async def create_account(connection: Connection, name: str, cap_micros: int | None = None) -> Account:
+async def create_account(
+    connection: Connection, name: str, cap_micros: int | None = None, *, by: Actor
+) -> Account:
     """As `Accounts.create`, in the caller's transaction."""
     row = await connection.fetchrow(
         "insert into accounts (id, name, cap_micros) values ($1, $2, $3) "
@@ -202,6 +225,8 @@ async def create_account(connection: Connection, name: str, cap_micros: int | No
         raise BadRequest(f"There is an account named {name!r} already.", param="name")
     account = _account(row)
     await wallet.ensure_test_wallet(connection, account.id)
+    details = {"name": name, "cap_micro": cap_micros}
+    await note(connection, by, "account.created", account.id, account_id=account.id, details=details)
     return account
 
 
@@ -214,10 +239,11 @@ async def create_key(
     *,
     cap_micros: int | None = None,
     expires_at: datetime | None = None,
+    by: Actor,
 ) -> tuple[ApiKey, str]:
     """As `Accounts.create_key`, in the caller's transaction."""
     check_scopes(scopes)
-    key = new_api_key(mode)
+    secret = new_api_key(mode)
     row = await connection.fetchrow(
         """
         insert into api_keys (id, account_id, mode, name, hash, prefix, scopes, cap_micros, expires_at)
@@ -227,15 +253,17 @@ async def create_key(
         account_id,
         mode,
         name,
-        api_key_hash(key),
-        api_key_shown_prefix(key),
+        api_key_hash(secret),
+        api_key_shown_prefix(secret),
         list(scopes),
         cap_micros,
         expires_at,
     )
     if row is None:
         raise NotFound("The account is gone.")
-    return _key(row), key
+    key = _key(row)
+    await note(connection, by, "key.created", key.id, account_id=account_id, details=_noted(key))
+    return key, secret
 
 
 def check_scopes(scopes: Sequence[str]) -> None:
@@ -247,6 +275,18 @@ def check_scopes(scopes: Sequence[str]) -> None:
                 param="scopes",
                 allowed=SCOPES,
             )
+
+
+def _noted(key: ApiKey) -> dict[str, JSON]:
+    """What the audit log says of a key: what it may do, never what it is."""
+    return {
+        "prefix": key.prefix,
+        "name": key.name,
+        "mode": key.mode,
+        "scopes": list(key.scopes),
+        "cap_micro": key.cap_micros,
+        "expires_at": None if key.expires_at is None else timestamp(key.expires_at),
+    }
 
 
 def _account(row: asyncpg.Record) -> Account:

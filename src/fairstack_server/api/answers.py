@@ -11,6 +11,7 @@ from litestar import Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
+from fairstack_server.accounts.audit import Actor
 from fairstack_server.accounts.store import Caller
 from fairstack_server.api import wire
 from fairstack_server.db.outage import DATABASE_DOWN
@@ -47,6 +48,12 @@ def request_id_of(request: HttpRequest) -> str:
     """The id that the answer carries as X-Request-Id."""
     request_id: str = request.scope["state"].get("request_id", "")
     return request_id
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Who changes something by this request, as the audit log names them."""
+    caller = caller_of(request)
+    return Actor("api", caller.account_id, caller.key_id, request_id=request_id_of(request))
 
 
 def error_answer(request: HttpRequest, error: Exception) -> Response[bytes]:

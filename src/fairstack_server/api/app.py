@@ -17,6 +17,7 @@ from fairstack_server.api.doc import STRICT_PATHS, Doc
 from fairstack_server.api.query import check_known, check_path
 from fairstack_server.api.routes import (
     admin,
+    admin_audit,
     admin_catalog,
     admin_providers,
     callbacks,
@@ -53,6 +54,7 @@ def all_routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         files,
         webhooks,
         admin,
+        admin_audit,
         admin_catalog,
         admin_providers,
         callbacks,

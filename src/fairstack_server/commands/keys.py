@@ -50,13 +50,18 @@ def _create(
     """Make a key and show it, this once."""
 
     async def work(settings: Settings) -> None:
+        from fairstack_server.accounts.audit import command_actor
         from fairstack_server.accounts.store import SCOPES, USER_SCOPES, Accounts
 
         async with open_database(settings) as pool:
             accounts = Accounts(pool)
             owner = await accounts.find(account)
             _, secret = await accounts.create_key(
-                owner.id, "test" if test else "live", name, SCOPES if admin else USER_SCOPES
+                owner.id,
+                "test" if test else "live",
+                name,
+                SCOPES if admin else USER_SCOPES,
+                by=command_actor(),
             )
         typer.echo(secret)
 
@@ -70,11 +75,12 @@ def _revoke(
     """End a key."""
 
     async def work(settings: Settings) -> None:
+        from fairstack_server.accounts.audit import command_actor
         from fairstack_server.accounts.store import Accounts
 
         async with open_database(settings) as pool:
             accounts = Accounts(pool)
-            await accounts.revoke_key((await accounts.find(account)).id, key_id)
+            await accounts.revoke_key((await accounts.find(account)).id, key_id, by=command_actor())
         typer.echo(f"{key_id} is revoked.")
 
     run(work)

@@ -91,10 +91,14 @@ def _reopen(
     """Use a provider's marked routes again; a running server knows it within seconds."""
 
     async def work(settings: Settings) -> None:
+        from fairstack_server.accounts.audit import command_actor, note
         from fairstack_server.jobs.gone import clear_marks
 
         async with open_database(settings) as pool:
             cleared = await clear_marks(pool, provider, model)
+            async with pool.acquire() as connection:
+                details = {"model": model, "cleared": cleared}
+                await note(connection, command_actor(), "routes.cleared", provider, details=details)
         typer.echo(f"{cleared} {'mark was' if cleared == 1 else 'marks were'} cleared.")
 
     run(work)

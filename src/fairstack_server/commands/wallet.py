@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from fairstack_server.commands.run import FAILED, USAGE, micros_of, open_database, run
 from fairstack_server.settings import Settings
+
+if TYPE_CHECKING:
+    from fairstack_server.db.connections import Connection
 
 _Owner = Annotated[str, typer.Argument(help="Name or id of the account.")]
 _Dollars = Annotated[str, typer.Argument(help="Dollars, such as 25 or 0.50.")]
@@ -39,7 +42,8 @@ def _grant(
         async with open_database(settings) as pool:
             owner = await Accounts(pool).find(account)
             async with pool.acquire() as connection, connection.transaction():
-                await store.grant(connection, owner.id, "live", micros, memo)
+                booking = await store.grant(connection, owner.id, "live", micros, memo)
+                await _note(connection, "money.granted", booking, owner.id, micros)
                 wallet = await store.balance(connection, owner.id, "live")
         typer.echo(
             f"Granted {display(micros)} to {owner.name}. Available: {display(wallet.available_micros)}."
@@ -67,13 +71,26 @@ def _correct(
         async with open_database(settings) as pool:
             owner = await Accounts(pool).find(account)
             async with pool.acquire() as connection, connection.transaction():
-                await store.correct(connection, owner.id, "live", micros, memo)
+                booking = await store.correct(connection, owner.id, "live", micros, memo)
+                await _note(connection, "money.corrected", booking, owner.id, micros)
                 wallet = await store.balance(connection, owner.id, "live")
         typer.echo(
             f"Took {display(micros)} back from {owner.name}. Available: {display(wallet.available_micros)}."
         )
 
     run(work)
+
+
+async def _note(
+    connection: Connection,
+    action: Literal["money.granted", "money.corrected"],
+    booking: str,
+    owner: str,
+    micros: int,
+) -> None:
+    from fairstack_server.accounts.audit import command_actor, note
+
+    await note(connection, command_actor(), action, booking, account_id=owner, details={"micro": micros})
 
 
 def _show(account: _Owner = "default") -> None:

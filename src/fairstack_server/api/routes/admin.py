@@ -6,8 +6,11 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
+from fairstack_server.accounts.audit import note
+from fairstack_server.accounts.first_start import create_first_keys
 from fairstack_server.accounts.store import USER_SCOPES, Account
-from fairstack_server.api.answers import HttpRequest, json_answer
+from fairstack_server.accounts.store import create_account as open_account
+from fairstack_server.api.answers import HttpRequest, actor_of, json_answer
 from fairstack_server.api.doc import Answer, Doc, Param
 from fairstack_server.api.money_view import (
     AccountList,
@@ -81,10 +84,12 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
             raise BadRequest(f"'name' must have 1 to {_NAME_CHARACTERS} characters.", param="name")
         if wanted.cap_micro is not None and not 0 <= wanted.cap_micro <= MAX_MICROS:
             raise BadRequest("'cap_micro' must be 0 or more microdollars.", param="cap_micro")
-        account = await gateway.accounts.create(wanted.name, wanted.cap_micro)
-        _, live = await gateway.accounts.create_key(account.id, "live", "first live key", USER_SCOPES)
-        _, test = await gateway.accounts.create_key(account.id, "test", "first test key", USER_SCOPES)
-        return json_answer(NewAccountView(account=await view(account), live_key=live, test_key=test), 201)
+        by = actor_of(request)
+        async with gateway.pool.acquire() as connection, connection.transaction():
+            account = await open_account(connection, wanted.name, wanted.cap_micro, by=by)
+            keys = await create_first_keys(connection, account.id, USER_SCOPES, by=by)
+        shown = NewAccountView(account=await view(account), live_key=keys.live, test_key=keys.test)
+        return json_answer(shown, 201)
 
     @post("/v1/admin/accounts/{account_id:str}/grants", opt=GRANT.opt(), status_code=201)
     async def grant(request: HttpRequest, account_id: FromPath[str]) -> Response[bytes]:
@@ -94,6 +99,14 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         account = await gateway.accounts.find(account_id)
         async with gateway.pool.acquire() as connection, connection.transaction():
             booking = await store.grant(connection, account.id, "live", wanted.micro, wanted.memo)
+            await note(
+                connection,
+                actor_of(request),
+                "money.granted",
+                booking,
+                account_id=account.id,
+                details={"micro": wanted.micro},
+            )
             balance = await store.balance(connection, account.id, "live")
         return json_answer(GrantView(booking, cost(balance.available_micros)), 201)
 
@@ -105,6 +118,14 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         account = await gateway.accounts.find(account_id)
         async with gateway.pool.acquire() as connection, connection.transaction():
             booking = await store.correct(connection, account.id, "live", wanted.micro, wanted.memo)
+            await note(
+                connection,
+                actor_of(request),
+                "money.corrected",
+                booking,
+                account_id=account.id,
+                details={"micro": wanted.micro},
+            )
             balance = await store.balance(connection, account.id, "live")
         return json_answer(GrantView(booking, cost(balance.available_micros)), 201)
 

@@ -6,12 +6,14 @@ from litestar import Response, post
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
-from fairstack_server.api.answers import HttpRequest, json_answer
+from fairstack_server.accounts.audit import note
+from fairstack_server.api.answers import HttpRequest, actor_of, json_answer
 from fairstack_server.api.doc import Answer, Doc
 from fairstack_server.bootstrap import Gateway
 from fairstack_server.catalog.load import CatalogError
 from fairstack_server.catalog.watch import reload_catalog
 from fairstack_server.errors import Conflict
+from fairstack_server.jsonvalue import JSON
 
 
 class CatalogReload(Struct, kw_only=True):
@@ -47,6 +49,13 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
                 code="catalog_broken",
                 details={"problems": list(error.problems)},
             ) from error
+        details: dict[str, JSON] = {
+            "added": len(found.added),
+            "changed": len(found.changed),
+            "removed": len(found.removed),
+        }
+        async with gateway.pool.acquire() as connection:
+            await note(connection, actor_of(request), "catalog.reloaded", "catalog", details=details)
         return json_answer(
             CatalogReload(
                 models=found.models,

@@ -6,8 +6,9 @@ from litestar import Response, delete, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
+from fairstack_server.accounts.audit import note
 from fairstack_server.api import query
-from fairstack_server.api.answers import HttpRequest, json_answer
+from fairstack_server.api.answers import HttpRequest, actor_of, json_answer
 from fairstack_server.api.doc import Answer, Doc, Param
 from fairstack_server.api.provider_view import (
     ClearedView,
@@ -72,7 +73,12 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
     async def clear_gone(request: HttpRequest, provider: FromPath[str]) -> Response[bytes]:
         if provider not in gateway.catalog.providers:
             raise NotFound(f"There is no provider {provider[:60]!r}. List: GET /v1/admin/providers")
-        return json_answer(ClearedView(await gateway.gone.clear(provider, query.text(request, "model"))))
+        model = query.text(request, "model")
+        cleared = await gateway.gone.clear(provider, model)
+        async with gateway.pool.acquire() as connection:
+            details = {"model": model, "cleared": cleared}
+            await note(connection, actor_of(request), "routes.cleared", provider, details=details)
+        return json_answer(ClearedView(cleared))
 
     return [list_providers, clear_gone]
 

@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from msgspec import UNSET
 
 from fairstack_server.accounts.store import USER_SCOPES, Caller, check_scopes
-from fairstack_server.api.answers import HttpRequest, caller_of, json_answer
+from fairstack_server.api.answers import HttpRequest, actor_of, caller_of, json_answer
 from fairstack_server.api.doc import Answer, Doc, Param
 from fairstack_server.api.money_view import KeyChange, KeyList, KeyRequest, KeyView, key_view
 from fairstack_server.api.parse import parse_as
@@ -78,6 +78,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
             scopes,
             cap_micros=_cap(wanted.cap_micro),
             expires_at=_expiry(wanted.expires_at, gateway.clock.now()),
+            by=actor_of(request),
         )
         return json_answer(key_view(key, secret), 201)
 
@@ -98,6 +99,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
             cap_micros=None if wanted.cap_micro is UNSET else _cap(wanted.cap_micro),
             cap_given=wanted.cap_micro is not UNSET,
             modes=caller.managed_modes,
+            by=actor_of(request),
         )
         gateway.access.forget()
         return json_answer(key_view(key))
@@ -105,7 +107,9 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
     @delete("/v1/api-keys/{key_id:str}", opt=REVOKE_KEY.opt(), status_code=200)
     async def revoke_key(request: HttpRequest, key_id: FromPath[str]) -> Response[bytes]:
         caller = caller_of(request)
-        key = await gateway.accounts.revoke_key(caller.account_id, key_id, caller.managed_modes)
+        key = await gateway.accounts.revoke_key(
+            caller.account_id, key_id, caller.managed_modes, by=actor_of(request)
+        )
         gateway.access.forget()
         return json_answer(key_view(key))
 

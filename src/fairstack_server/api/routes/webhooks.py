@@ -9,8 +9,9 @@ from litestar import Response, get, post, put
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
+from fairstack_server.accounts.audit import note
 from fairstack_server.api import query
-from fairstack_server.api.answers import HttpRequest, caller_of, json_answer
+from fairstack_server.api.answers import HttpRequest, actor_of, caller_of, json_answer
 from fairstack_server.api.doc import Answer, Doc, Param
 from fairstack_server.api.file_view import (
     DeliveryList,
@@ -164,12 +165,19 @@ def _account_routes(gateway: Gateway) -> list[HTTPRouteHandler]:
 
     @post("/v1/webhooks/secret", opt=ROTATE_SECRET.opt(), status_code=200)
     async def rotate_secret(request: HttpRequest) -> Response[bytes]:
-        if caller_of(request).mode == "test":
+        caller = caller_of(request)
+        if caller.mode == "test":
             raise Forbidden("The secret signs live webhooks too: rotate it with a live key.")
         async with gateway.pool.acquire() as connection, connection.transaction():
-            return json_answer(
-                secret_view(await endpoints.rotate_secret(connection, caller_of(request).account_id))
+            rotated = await endpoints.rotate_secret(connection, caller.account_id)
+            await note(
+                connection,
+                actor_of(request),
+                "webhook_secret.rotated",
+                caller.account_id,
+                account_id=caller.account_id,
             )
+        return json_answer(secret_view(rotated))
 
     @get("/v1/webhooks/endpoint", opt=READ_ENDPOINT.opt())
     async def read_endpoint(request: HttpRequest) -> Response[bytes]:
@@ -186,6 +194,15 @@ def _account_routes(gateway: Gateway) -> list[HTTPRouteHandler]:
             await gateway.webhook_gate.judge(wanted.url)
         async with gateway.pool.acquire() as connection, connection.transaction():
             found = await endpoints.put_endpoint(connection, caller.account_id, caller.mode, wanted.url)
+            # The host alone: paths of receivers may be secrets in themselves.
+            await note(
+                connection,
+                actor_of(request),
+                "webhook_endpoint.changed",
+                "nowhere" if wanted.url is None else store.host_of(wanted.url),
+                account_id=caller.account_id,
+                details={"mode": caller.mode},
+            )
         return json_answer(endpoint_view(found))
 
     return [read_secret, rotate_secret, read_endpoint, put_endpoint]
