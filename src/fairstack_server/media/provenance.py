@@ -55,14 +55,13 @@ class ClipSigner:
         self._max_bytes = max_bytes
         self._version = version("fairstack")
         self._children = [ConfinedChild("origin") for _ in range(children)]
-        self._free: asyncio.Queue[ConfinedChild] = asyncio.Queue()
+        self._free: asyncio.LifoQueue[ConfinedChild] = asyncio.LifoQueue()
         for child in self._children:
             self._free.put_nowait(child)
 
     async def start(self) -> None:
-        """Start every child now; else each starts with its first clip."""
-        for child in self._children:
-            await child.start()
+        """Start the child that is used first now; each other starts when several clips come at once."""
+        await self._children[-1].start()
 
     async def sign(self, clip: Path, out: Path, origin: Origin) -> Stated | None:
         """Write the clip with our manifest to the new file `out`; None, and no file, where that cannot be.
