@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from aiohttp import web
 
 from fairstack_server.clock import SystemClock
+from fairstack_server.jsonvalue import JSONObject
 from fairstack_server.providers.base import (
+    CallbackRequest,
     CancelOutcome,
     Failed,
     InputFile,
@@ -27,6 +32,7 @@ PICTURES = tuple(
     InputFile("image/png", "00", f"/nowhere/{number}", f"https://gate.example/f/{number}.png")
     for number in range(3)
 )
+CALLBACK = "https://gate.example/callbacks/minimax/nonce-1"
 END = replace(PICTURES[0], path="/nowhere/end", url="https://gate.example/f/end.png")
 
 
@@ -91,14 +97,50 @@ async def test_the_subject_of_v1_is_a_list_in_a_list(sessions: Sessions, fake_mi
     assert isinstance(body, dict) and body["subject_reference"] == [subject]
 
 
-async def test_the_callback_stays_here(sessions: Sessions, fake_minimax: FakeMiniMax) -> None:
-    """MiniMax wants its first call to a callback answered with a challenge, so it is told of none."""
-    called = "https://gate.example/callbacks/minimax/nonce-1"
-    for order in (V1, V2):
-        body = await _sent(
-            _minimax(sessions, fake_minimax), fake_minimax, replace(order, callback_url=called)
-        )
-        assert "callback" not in str(body)
+@asynccontextmanager
+async def _called(answer: Callable[[CallbackRequest], JSONObject | None]) -> AsyncIterator[str]:
+    """The address of a server that gives this answer to whoever calls it back."""
+
+    async def called(request: web.Request) -> web.Response:
+        return web.json_response(answer(CallbackRequest({}, await request.read(), "nonce-1")))
+
+    app = web.Application()
+    app.router.add_post("/callbacks/minimax/nonce-1", called)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize("order", [V1, V2], ids=["v1", "v2"])
+async def test_a_challenge_is_repeated(sessions: Sessions, fake_minimax: FakeMiniMax, order: Order) -> None:
+    """MiniMax tries the callback's URL while it takes the order: its word comes back, and nothing with it."""
+    minimax = _minimax(sessions, fake_minimax)
+    async with _called(minimax.answer_challenge) as fake_minimax.callbacks_reach:
+        body = await _sent(minimax, fake_minimax, replace(order, callback_url=CALLBACK))
+    assert isinstance(body, dict) and body["callback_url"] == CALLBACK
+
+
+async def test_a_challenge_that_is_not_repeated_makes_no_task(
+    sessions: Sessions, fake_minimax: FakeMiniMax
+) -> None:
+    """An order whose callback's URL answers anything else is refused."""
+    async with _called(lambda _: {"challenge": "x"}) as fake_minimax.callbacks_reach:
+        answer = await _minimax(sessions, fake_minimax).submit(replace(V2, callback_url=CALLBACK))
+    assert isinstance(answer, Failed) and "challenge" in answer.message
+    assert fake_minimax.log.tasks == {}
+
+
+@pytest.mark.parametrize("body", [b'{"task_id": "1"}', b'{"challenge": 7}', b"[]", b"{not json"])
+async def test_what_is_no_challenge_is_not_answered(
+    sessions: Sessions, fake_minimax: FakeMiniMax, body: bytes
+) -> None:
+    """Nothing but a word is given back to whoever calls."""
+    call = CallbackRequest({}, body, "nonce-1")
+    assert _minimax(sessions, fake_minimax).answer_challenge(call) is None
 
 
 async def test_a_file_is_asked_for_once_the_render_is_over(

@@ -420,7 +420,7 @@ async def test_cancel(vendor: Vendor) -> None:
 
 async def test_only_some_vendors_call_back(vendor: Vendor) -> None:
     """The abilities are those that the vendors' documents name."""
-    without = ("bfl", "dashscope", "google", "ltx", "minimax", "pixverse", "runway", "xai")
+    without = ("bfl", "dashscope", "google", "ltx", "pixverse", "runway", "xai")
     assert isinstance(vendor.provider, ReadsCallbacks) is (vendor.provider.name not in without)
 
 

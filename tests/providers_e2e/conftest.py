@@ -103,6 +103,8 @@ async def stage(module_database: Dsn) -> AsyncIterator[Stage]:
                 XAI_URL=xai.base_url,
             )
         )
+        # The only one here that tries the callback's URL while it takes an order.
+        minimax.callbacks_reach = gateway.base_url
         await gateway.grant(100_000_000)
         kept = await gateway.call(
             "POST", "/v1/files", example_picture(), headers={"Content-Type": "image/png"}

@@ -114,7 +114,7 @@ async def test_a_file_at_the_end_becomes_a_clip(stage: Stage) -> None:
     assert len(_tasks(stage.fakes["minimax"], "a file")) == 1
 
 
-@pytest.mark.parametrize("provider", ["runway", "google", "minimax", "xai", "bfl", "ltx"])
+@pytest.mark.parametrize("provider", ["runway", "google", "xai", "bfl", "ltx"])
 async def test_a_lost_answer_of_class_d_is_not_sent_again(stage: Stage, provider: str) -> None:
     """Where nothing shows what became of an order, the job waits with its money held, and sends nothing."""
     fake, prompt = stage.fakes[provider], f"unknown at {provider}"
@@ -179,6 +179,31 @@ async def test_a_callback_brings_a_lost_receipt_back(stage: Stage, provider: str
     assert await _call_back(stage, provider, body, fake.callback_headers(body)) == 200
     await _check_clip(stage.gateway, await stage.gateway.wait(submitted.json["id"]))
     assert _submits(fake, prompt) == 1
+
+
+@pytest.mark.parametrize("model", ["minimax", "minimax-v1"])
+async def test_a_callback_after_its_challenge_brings_a_lost_answer_back(stage: Stage, model: str) -> None:
+    """MiniMax has no list to look in: its callback alone makes the job whole, and nothing is sent again."""
+    fake, prompt = stage.fakes["minimax"], f"lost at {model}"
+    fake.faults.add("drop", on="submit")
+    before = await stage.gateway.money()
+    job = await stage.gateway.ended(stage.order(model, prompt))
+    await _check_clip(stage.gateway, job)
+    assert _submits(fake, prompt) == len(_tasks(fake, prompt)) == 1
+    assert await stage.gateway.money() == (before[0] - job["cost"]["micro"], before[1])
+
+
+async def test_a_challenge_comes_back_at_the_path_of_an_attempt_only(stage: Stage) -> None:
+    """Whoever does not know an attempt's nonce, or calls a vendor that tries nothing, gets no word back."""
+    await stage.gateway.ended(stage.order("minimax", "challenged"))
+    url, word = stage.fakes["minimax"].last_task.callback_url, b'{"challenge":"w"}'
+    assert url is not None
+    path = url.removeprefix(PUBLIC)
+    answer = await stage.gateway.call("POST", path, word, key="")
+    assert (answer.status, answer.json) == (200, {"challenge": "w"})
+    assert (await stage.gateway.call("POST", f"{path}x", word, key="")).status == 404
+    await stage.gateway.ended(stage.order("luma", "not challenged"))
+    assert await _call_back(stage, "luma", word, {}) == 404
 
 
 async def test_a_forged_callback_is_nothing(stage: Stage) -> None:

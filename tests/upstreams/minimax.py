@@ -1,12 +1,14 @@
-"""A strict stand-in for MiniMax: v1 with files and codes inside HTTP 200, v2 with its list and its cancel."""
+"""A strict stand-in for MiniMax: v1 with files and codes inside HTTP 200, v2; callbacks after a challenge."""
 
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import aiohttp
 from aiohttp import web
 
 from tests.upstreams.faults import Operation
@@ -101,6 +103,7 @@ FAILURES = {
     "crashed": (1000, "unknown error"),
     "expired": (1001, "timeout"),
 }
+CHALLENGE_SECONDS = 3.0
 STATES = {"queued": "Queueing", "rendering": "Processing"}
 STATES_V2 = {"queued": "queued", "rendering": "running"}
 
@@ -146,9 +149,33 @@ class FakeMiniMax(TaskUpstream):
 
         return self.serve(operation, answer)
 
-    def _taken(self, body: dict[str, Any], version: str) -> Task:
+    async def _taken(self, body: dict[str, Any], version: str) -> Task | web.Response:
+        url = body.get("callback_url")
+        if url is not None and not await self._is_repeated_at(url):
+            return self.error(400, "invalid params, callback_url did not repeat the challenge")
         number = 106_916_112_212_032 + len(self.log.tasks)
-        return self.taken(body, task_id=str(number), endpoint=version)
+        return self.taken(body, task_id=str(number), endpoint=version, callback_url=url)
+
+    async def _is_repeated_at(self, url: str) -> bool:
+        """Whether a word that is sent to this URL comes back within three seconds, and nothing with it."""
+        word = {"challenge": uuid.uuid4().hex}
+        within = aiohttp.ClientTimeout(total=CHALLENGE_SECONDS)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=within) as session,
+                session.post(self.reached(url), json=word) as response,
+            ):
+                return response.status == 200 and await response.json() == word
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return False
+
+    def callback_body(self, task: Task) -> bytes:
+        """As its protocol tells of a task: v1 in words of its own, v2 as in its record."""
+        if task.endpoint == "v2":
+            return json.dumps({"task": self.record(task)}).encode()
+        state = "success" if task.script.outcome == "ok" else "failed"
+        told = {"task_id": task.id, "status": state, "file_id": f"9{task.id}" if state == "success" else ""}
+        return json.dumps(told | {"base_resp": {"status_code": 0, "status_msg": "success"}}).encode()
 
     def _find(self, task_id: str, version: str) -> Task | None:
         task = self.log.tasks.get(task_id)
@@ -160,7 +187,8 @@ class FakeMiniMax(TaskUpstream):
             return body
         if (wrong := complaint_of_v1(body)) is not None:
             return self.error(400, f"invalid params, {wrong}")
-        return _v1({"task_id": self._taken(body, "v1").id})
+        task = await self._taken(body, "v1")
+        return task if isinstance(task, web.Response) else _v1({"task_id": task.id})
 
     async def _read_v1(self, request: web.Request) -> web.Response:
         task_id = request.query.get("task_id", "")
@@ -194,7 +222,8 @@ class FakeMiniMax(TaskUpstream):
             return body
         if (wrong := complaint_of_v2(body)) is not None:
             return self.error(400, f"invalid params, {wrong}")
-        return web.json_response({"task_id": self._taken(body, "v2").id})
+        task = await self._taken(body, "v2")
+        return task if isinstance(task, web.Response) else web.json_response({"task_id": task.id})
 
     async def _read_v2(self, request: web.Request) -> web.Response:
         task = await self.seen_task("status", request)

@@ -262,6 +262,7 @@ CLIENTS = (
             image=IMAGE,
             duration_seconds=6.0,
             resolution="768p",
+            callback_url=None,
             formats={"duration": "integer", "resolution": "upper"},
             fixed={"model": "MiniMax-Hailuo-2.3"},
         ),

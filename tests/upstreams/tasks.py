@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import web
@@ -23,6 +24,8 @@ class TaskUpstream(Upstream):
     max_in_flight: int | None = None
     odd_status: str | None = None
     """A status word outside the protocol that every record shows."""
+    callbacks_reach: str | None = None
+    """Where callbacks go instead of their own scheme and host: the server that stands behind that host."""
 
     def error(self, status: int, message: str) -> web.Response:
         """A refusal in the vendor's words."""
@@ -112,11 +115,15 @@ class TaskUpstream(Upstream):
         try:
             async with (
                 aiohttp.ClientSession() as session,
-                session.post(task.callback_url, data=body, headers=headers) as response,
+                session.post(self.reached(task.callback_url), data=body, headers=headers) as response,
             ):
                 return response.status
         except aiohttp.ClientError:
             return None
+
+    def reached(self, url: str) -> str:
+        """Where a callback's URL is called."""
+        return url if self.callbacks_reach is None else self.callbacks_reach + urlsplit(url).path
 
     async def _call_back_at_end(self, task: Task) -> None:
         await asyncio.sleep(task.script.queue_seconds + task.script.render_seconds)

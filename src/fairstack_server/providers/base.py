@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol, runtime_checkable
 
+import msgspec
+
 from fairstack_server.jsonvalue import JSON, JSONObject
 
 #: A vendor's receipt: plain JSON that survives the database and a restart. Its `id` is the vendor's own id of
@@ -268,6 +270,14 @@ class CallbackRequest:
     nonce: str
     """What the callback's path carried: the nonce of the attempt that it is bound to."""
 
+    def told(self) -> JSON:
+        """The body as JSON; None when it is none."""
+        try:
+            value: JSON = msgspec.json.decode(self.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        return value
+
 
 @runtime_checkable
 class ReadsCallbacks(Protocol):
@@ -280,4 +290,13 @@ class ReadsCallbacks(Protocol):
         is made again. Raises ProviderError when the callback cannot be judged now (answer 503: the vendor
         calls again).
         """
+        ...
+
+
+@runtime_checkable
+class AnswersChallenges(Protocol):
+    """A provider whose vendor tries a callback's URL before it takes it, by a word that must come back."""
+
+    def answer_challenge(self, request: CallbackRequest) -> JSONObject | None:
+        """What to answer at once, without asking anybody; None when this call is no such try."""
         ...

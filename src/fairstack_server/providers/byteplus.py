@@ -7,8 +7,6 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
-import msgspec
-
 from fairstack_server.clock import Clock, timestamp
 from fairstack_server.jsonvalue import JSON, JSONObject
 from fairstack_server.providers.base import (
@@ -135,11 +133,7 @@ class BytePlus:
 
     async def read_callback(self, endpoint: str, request: CallbackRequest) -> Ref | None:
         """The ref of the task that a callback names, if it is this order's: it is read again here."""
-        try:
-            told: JSON = msgspec.json.decode(request.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
-        match told:
+        match request.told():
             case {"id": str(task_id)} if task_id:
                 ref = self._ref(task_id)
                 task = await self._task(ref, "a look-up")

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
-import msgspec
-
 from fairstack_server.clock import Clock, timestamp
 from fairstack_server.jsonvalue import JSON, JSONObject
 from fairstack_server.providers.base import (
@@ -171,11 +169,7 @@ class Fal:
         """The ref that a callback signed by fal names; None when it is forged, stale or says nothing."""
         if not await self._is_genuine(request):
             return None
-        try:
-            told: JSON = msgspec.json.decode(request.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
-        match told:
+        match request.told():
             # A request that fal retried has a new request_id; the queue knows it by the first.
             case {"gateway_request_id": str(request_id)} | {"request_id": str(request_id)} if request_id:
                 return self._ref(endpoint, request_id, {})

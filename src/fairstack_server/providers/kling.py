@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from urllib.parse import quote
 
-import msgspec
-
 from fairstack_server.clock import Clock, timestamp
 from fairstack_server.jsonvalue import JSON, JSONObject
 from fairstack_server.providers.base import (
@@ -165,11 +163,7 @@ class Kling:
 
     async def read_callback(self, endpoint: str, request: CallbackRequest) -> Ref | None:
         """The ref of the task that a callback names, if it is this order's: it is read again here."""
-        try:
-            told: JSON = msgspec.json.decode(request.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
-        match told:
+        match request.told():
             case {"task_id": str(task_id)} | {"data": {"task_id": str(task_id)}} if task_id:
                 task = await self._task(endpoint, task_id, "a look-up")
                 if task is None or object_in(task, "task_info").get("external_task_id") not in (

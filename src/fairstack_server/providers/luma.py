@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from urllib.parse import quote
 
-import msgspec
-
 from fairstack_server.clock import Clock, timestamp
 from fairstack_server.jsonvalue import JSON, JSONObject
 from fairstack_server.providers.base import (
@@ -129,11 +127,7 @@ class Luma:
 
     async def read_callback(self, endpoint: str, request: CallbackRequest) -> Ref | None:
         """The ref of the generation that a callback names, if it is this order's: it is read again here."""
-        try:
-            told: JSON = msgspec.json.decode(request.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
-        match told:
+        match request.told():
             case {"id": str(generation_id)} if generation_id:
                 ref = self._ref(generation_id)
                 return ref if await self._is_called_back_at(ref, request.nonce) else None

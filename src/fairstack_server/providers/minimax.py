@@ -8,6 +8,7 @@ from urllib.parse import quote
 from fairstack_server.clock import Clock, timestamp
 from fairstack_server.jsonvalue import JSON, JSONObject
 from fairstack_server.providers.base import (
+    CallbackRequest,
     CancelOutcome,
     ClipAt,
     ClipFacts,
@@ -64,6 +65,7 @@ class MiniMax:
     """MiniMax's tasks. Class D: no idempotency key, and the list (v2 only) shows neither prompt nor image.
 
     Two orders of the same length and shape look alike in that list, so a match could be a stranger's clip.
+    What brings a lost answer back is the callback, whose URL MiniMax tries while it takes the order.
     """
 
     name = "minimax"
@@ -82,8 +84,7 @@ class MiniMax:
             task_id = told.get("task_id")
             if not isinstance(task_id, str) or not task_id:
                 raise self._http.malformed(SUBMIT)
-            now = timestamp(self._clock.now())
-            return Submission({"id": task_id, "endpoint": order.endpoint, "submitted_at": now})
+            return Submission(self._ref(order.endpoint, task_id))
         if code in _NO_ROOM or (answer.status == 429 and answer.is_refusal):
             return RateLimitedUpstream(answer.retry_after_seconds())
         if code in _REFUSED or (code is None and _is_complaint(answer)):
@@ -130,6 +131,26 @@ class MiniMax:
                 raise ProviderError(f"{self.name}: {DOING} was answered with code {code}", sent=False)
             case _:
                 return failed_check(self._http, answer, _said(told))
+
+    def answer_challenge(self, request: CallbackRequest) -> JSONObject | None:
+        """The word of a challenge again, which MiniMax wants within three seconds."""
+        match request.told():
+            case {"challenge": str(word)}:
+                return {"challenge": word}
+            case _:
+                return None
+
+    async def read_callback(self, endpoint: str, request: CallbackRequest) -> Ref | None:
+        """The ref of the task that a callback names, if MiniMax knows it: it is read again here.
+
+        No record says which order it is of; the path that the callback came by is all that binds it.
+        """
+        match request.told():
+            case {"task": {"id": str(task_id)}} | {"task_id": str(task_id)} | {"id": str(task_id)} if task_id:
+                ref = self._ref(endpoint, task_id)
+                return None if await self.poll(ref) == FORGOTTEN else ref
+            case _:
+                return None
 
     async def _poll_v1(self, ref: Ref) -> Pending | Succeeded | Failed:
         answer = await self._http.get(_V1_TASK, {"task_id": text_of(ref, "id", self.name)})
@@ -191,6 +212,9 @@ class MiniMax:
         moderated = code in _MODERATION or mentions(said, _MODERATION_WORDS)
         return MODERATED if moderated else render_failed(self._http, said)
 
+    def _ref(self, endpoint: str, task_id: str) -> Ref:
+        return {"id": task_id, "endpoint": endpoint, "submitted_at": timestamp(self._clock.now())}
+
     def _id(self, ref: Ref) -> str:
         return quote(text_of(ref, "id", self.name), safe="")
 
@@ -216,7 +240,7 @@ async def _body(order: Order) -> JSONObject:
     body = build_body(order, lambda file: urls[file.path])
     if order.endpoint.startswith(_V2):
         body["content"] = content_parts(object_in(body, "content"))
-    return body
+    return body | ({"callback_url": order.callback_url} if order.callback_url else {})
 
 
 def _is_v2(ref: Ref) -> bool:

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from urllib.parse import quote, urlencode, urlsplit
 
-import msgspec
-
 from fairstack_server.clock import Clock, timestamp
 from fairstack_server.jsonvalue import JSON, JSONObject
 from fairstack_server.providers.base import (
@@ -145,11 +143,7 @@ class Replicate:
         """The ref of the prediction in a signed callback; None when it is forged, stale or says nothing."""
         if not await self._secret.is_genuine(request):
             return None
-        try:
-            told: JSON = msgspec.json.decode(request.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
-        match told:
+        match request.told():
             case {"id": str(prediction_id)} if prediction_id:
                 return self._ref(prediction_id)
             case _:

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from urllib.parse import quote
 
-import msgspec
-
 from fairstack_server.clock import Clock, timestamp
 from fairstack_server.jsonvalue import JSON, JSONObject
 from fairstack_server.providers.base import (
@@ -142,10 +140,7 @@ class Vidu:
 
         Vidu signs neither the body nor the task's id, so its signature would prove nothing of either.
         """
-        try:
-            told: JSON = msgspec.json.decode(request.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
+        told = request.told()
         task_id = _id_of(told) if isinstance(told, dict) else None
         if task_id is None:
             return None

@@ -11,7 +11,12 @@ from fairstack_server.api.answers import HttpRequest, json_answer
 from fairstack_server.api.doc import Answer, Doc, Param
 from fairstack_server.bootstrap import Gateway
 from fairstack_server.errors import NotFound, Unavailable
-from fairstack_server.providers.base import CallbackRequest, ProviderError, ReadsCallbacks
+from fairstack_server.providers.base import (
+    AnswersChallenges,
+    CallbackRequest,
+    ProviderError,
+    ReadsCallbacks,
+)
 
 log = structlog.get_logger()
 
@@ -39,8 +44,10 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         if attempt is None or attempt.provider != provider_name or not isinstance(provider, ReadsCallbacks):
             raise NotFound("There is no such callback.")
         headers = {name.lower(): value for name, value in request.headers.items()}
+        call = CallbackRequest(headers, await request.body(), nonce)
+        if isinstance(provider, AnswersChallenges) and (said := provider.answer_challenge(call)) is not None:
+            return json_answer(said)
         try:
-            call = CallbackRequest(headers, await request.body(), nonce)
             ref = await provider.read_callback(attempt.endpoint, call)
         except ProviderError as error:
             raise Unavailable("The callback cannot be judged now; send it again.") from error
