@@ -18,6 +18,7 @@ import uvicorn
 
 from fairstack_server.accounts.first_start import create_default_account, note_base_url, write_credentials
 from fairstack_server.api.app import build_app
+from fairstack_server.api.connections import PatientHttp
 from fairstack_server.bootstrap import Gateway, open_gateway
 from fairstack_server.catalog.watch import CatalogWatch
 from fairstack_server.db.dsn import DatabaseError, Dsn
@@ -133,6 +134,7 @@ async def _run_api(gateway: Gateway, settings: Settings, stop: asyncio.Event) ->
         build_app(gateway),
         host=settings.host,
         port=settings.port,
+        http=PatientHttp,
         lifespan="off",
         log_config=None,
         access_log=False,

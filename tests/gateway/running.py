@@ -18,6 +18,7 @@ from yarl import URL
 
 from fairstack_server.accounts.first_start import FirstKeys, create_default_account
 from fairstack_server.api.app import build_app
+from fairstack_server.api.connections import PatientHttp
 from fairstack_server.api.openapi import openapi
 from fairstack_server.bootstrap import Gateway, open_gateway
 from fairstack_server.db.dsn import Dsn
@@ -141,7 +142,9 @@ async def running_gateway(
         assert keys is not None
         app = build_app(gateway)
         server = uvicorn.Server(
-            uvicorn.Config(app, lifespan="off", log_config=None, ws="none", server_header=False)
+            uvicorn.Config(
+                app, http=PatientHttp, lifespan="off", log_config=None, ws="none", server_header=False
+            )
         )
         tasks = [
             asyncio.create_task(server._serve(sockets=[listener])),

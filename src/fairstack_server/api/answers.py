@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.datastructures import State
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, InternalServerException
 
 from fairstack_server.accounts.audit import Actor
 from fairstack_server.accounts.store import Caller
@@ -91,6 +91,8 @@ def as_known_error(error: Exception) -> FairStackError:
             code="internal_error",
             retry_after_seconds=_DATABASE_RETRY_SECONDS,
         )
+    if isinstance(error, InternalServerException) and "client disconnected" in error.detail:
+        return BadRequest("The request broke off.")
     if isinstance(error, HTTPException):
         match error.status_code:
             case 404:

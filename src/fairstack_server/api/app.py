@@ -11,8 +11,10 @@ from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from fairstack_server.api import wire
 from fairstack_server.api.access import require_rate, require_scope
 from fairstack_server.api.answers import HttpRequest, error_answer
+from fairstack_server.api.connections import HEADERS
 from fairstack_server.api.doc import STRICT_PATHS, Doc
 from fairstack_server.api.query import check_known, check_path
 from fairstack_server.api.routes import (
@@ -36,10 +38,10 @@ from fairstack_server.ids import new_id
 
 log = structlog.get_logger()
 
-_EVERYWHERE = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-]
+#: Of bodies that are only fields; an order may carry pictures, and a file is one.
+_FIELDS_MAX_BYTES = 64 * 1024
+#: A provider's callback tells of a task; it does not bring the clip.
+_CALLBACK_MAX_BYTES = 1024 * 1024
 _QUIET_PATHS = frozenset({"/healthz", "/readyz"})
 
 
@@ -61,7 +63,20 @@ def all_routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         media,
         health,
     )
-    return [handler for noun in nouns for handler in noun.routes(gateway)]
+    handlers = [handler for noun in nouns for handler in noun.routes(gateway)]
+    for handler in handlers:
+        limit = _body_limit(handler)
+        if limit is not None:
+            handler.request_max_body_size = limit
+    return handlers
+
+
+def _body_limit(handler: HTTPRouteHandler) -> int | None:
+    """How large a body the route takes; None = as large as the setting says."""
+    doc = handler.opt.get("doc")
+    if not isinstance(doc, Doc) or doc.body in (bytes, wire.VideoRequest):
+        return None
+    return _CALLBACK_MAX_BYTES if doc.tag == "Callbacks" else _FIELDS_MAX_BYTES
 
 
 def build_app(gateway: Gateway) -> Litestar:
@@ -119,7 +134,7 @@ def _dress(app: ASGIApp) -> ASGIApp:
                 headers = list(message.get("headers", []))
                 headers.append((b"x-request-id", request_id.encode()))
                 present = {name.lower() for name, _ in headers}
-                headers.extend(pair for pair in _EVERYWHERE if pair[0] not in present)
+                headers.extend(pair for pair in HEADERS if pair[0] not in present)
                 headers.extend(
                     (name.encode(), value.encode()) for name, value in state.get("rate_headers", ())
                 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+
 import asyncpg
 import msgspec
-from litestar import Response, get
+from litestar import Litestar, Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from fairstack_server.api.answers import HttpRequest, json_answer
@@ -32,6 +34,14 @@ DOCS = Doc(summary="This API, for people", tag="Server", answers={200: Answer("A
 def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
     """Health and documentation."""
 
+    @functools.cache
+    def document(app: Litestar) -> bytes:
+        return msgspec.json.encode(openapi(app))
+
+    @functools.cache
+    def page(app: Litestar) -> bytes:
+        return docs_page(openapi(app), gateway.settings.base_url).encode()
+
     @get("/healthz", opt=HEALTH.opt())
     async def healthz(request: HttpRequest) -> Response[bytes]:
         return json_answer({"status": "ok"})
@@ -46,13 +56,12 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
 
     @get("/openapi.json", opt=SPEC.opt())
     async def spec(request: HttpRequest) -> Response[bytes]:
-        return json_answer(msgspec.json.encode(openapi(request.app)))
+        return json_answer(document(request.app))
 
     @get("/docs", opt=DOCS.opt())
     async def docs(request: HttpRequest) -> Response[bytes]:
-        page = docs_page(openapi(request.app), gateway.settings.base_url)
         return Response(
-            page.encode(),
+            page(request.app),
             media_type="text/html",
             headers={"content-security-policy": _PAGE_POLICY},
         )
