@@ -10,7 +10,14 @@ import pytest
 from aiohttp import web
 
 from fairstack_server.clock import SystemClock
-from fairstack_server.providers.base import Failed, ProviderError, RateLimitedUpstream, Submission, Succeeded
+from fairstack_server.providers.base import (
+    Failed,
+    Fault,
+    ProviderError,
+    RateLimitedUpstream,
+    Submission,
+    Succeeded,
+)
 from fairstack_server.providers.http import Sessions
 from fairstack_server.providers.kling import Kling
 from tests.providers.makers import ManualClock
@@ -39,6 +46,30 @@ async def test_a_token_lives_for_half_an_hour(sessions: Sessions, fake_kling: Fa
     assert (caught.value.sent, caught.value.permanent) == (False, True)
     late.move(3600)
     assert isinstance(await kling.submit(ORDER), Submission)
+
+
+@pytest.mark.parametrize(
+    ("code", "fault"),
+    [(1000, Fault.KEY), (1103, Fault.KEY), (1101, Fault.CREDIT), (1102, Fault.CREDIT), (1304, Fault.CALL)],
+)
+async def test_a_code_tells_the_key_from_the_credit(sessions: Sessions, code: int, fault: Fault) -> None:
+    """What is wrong with our account is said so that orders stop going there; nothing was sent for good."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"code": code, "message": "no", "request_id": "r"})
+
+    app = web.Application()
+    app.router.add_post(ORDER.endpoint, answer)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        with pytest.raises(ProviderError) as caught:
+            await Kling(sessions, SystemClock(), address, api_key="k").submit(ORDER)
+    finally:
+        await runner.cleanup()
+    assert (caught.value.sent, caught.value.permanent, caught.value.fault) == (False, True, fault)
 
 
 async def test_errors_inside_a_success(sessions: Sessions, fake_kling: FakeKling) -> None:

@@ -58,6 +58,8 @@ def complaint_of(kind: str, body: Mapping[str, Any]) -> str | None:
     """What xAI would say against this order; None when nothing."""
     if (wrong := complaint(body, TAKEN[kind])) is not None:
         return wrong
+    if "video" in body and not body["video"]["url"].endswith(".mp4"):
+        return "video.url must end in .mp4"
     if "prompt" not in body and "image" not in body:
         return "prompt is required without an image"
     references, size = body.get("reference_images", []), body.get("resolution")

@@ -24,7 +24,7 @@ from fairstack_server.providers.base import (
 )
 from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import files_of, url_or_base64
-from fairstack_server.providers.http import ProviderHttp, Sessions
+from fairstack_server.providers.http import SUBMIT, ProviderHttp, Sessions
 from fairstack_server.providers.key_checks import failed_check, working_key
 from fairstack_server.providers.verdicts import (
     FORGOTTEN,
@@ -69,7 +69,7 @@ class BlackForestLabs:
         if answer.ok:
             task_id = told.get("id")
             if not isinstance(task_id, str) or not task_id:
-                raise self._http.malformed("a submit")
+                raise self._http.malformed(SUBMIT)
             ref: Ref = {"id": task_id, "submitted_at": timestamp(self._clock.now())}
             if self._asked_at(url := told.get("polling_url")) is not None:
                 ref["polling_url"] = url
@@ -79,7 +79,7 @@ class BlackForestLabs:
         if answer.status in (400, 413, 422) and answer.is_refusal:
             said = detail_of(told)
             return MODERATED if mentions(said, _MODERATION_WORDS) else refused(self._http, said)
-        raise self._http.broken(answer, "a submit")
+        raise self._http.broken(answer, SUBMIT)
 
     async def poll(self, ref: Ref) -> Pending | Succeeded | Failed:
         """Read the task where its receipt says, if that is the vendor's."""

@@ -29,11 +29,20 @@ from fairstack_server.providers.base import (
 )
 from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import file_urls
-from fairstack_server.providers.http import Answer, ProviderHttp, Sessions
+from fairstack_server.providers.http import SUBMIT, Answer, ProviderHttp, Sessions
 from fairstack_server.providers.jwks import PublishedKeys
 from fairstack_server.providers.key_checks import failed_check, working_key
 from fairstack_server.providers.list_search import search_list
-from fairstack_server.providers.verdicts import detail_of
+from fairstack_server.providers.verdicts import (
+    CANCELLED,
+    FORGOTTEN,
+    MODERATED,
+    detail_of,
+    refused,
+    render_failed,
+    text_of,
+    unknown_status,
+)
 
 QUEUE_URL = "https://queue.fal.run"
 API_URL = "https://api.fal.ai/v1"
@@ -47,7 +56,6 @@ _REQUESTS = "/models/requests/by-endpoint"
 _NAMESPACES = ("workflows", "comfy")
 #: The endpoint of fal's own examples, whose price is asked for to check a key.
 _PRICED_ENDPOINT = "fal-ai/flux/dev"
-_MODERATED = "The provider's moderation refused the prompt, the image or the clip."
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +97,13 @@ class Fal:
             receipt = answer.json_object() or {}
             request_id = receipt.get("request_id")
             if not isinstance(request_id, str) or not request_id:
-                raise self._queue.malformed("a submit")
+                raise self._queue.malformed(SUBMIT)
             return Submission(self._ref(order.endpoint, request_id, receipt))
         if answer.status == 429 and answer.is_refusal:
             return RateLimitedUpstream(answer.retry_after_seconds())
         if answer.status in (400, 422) and answer.is_refusal:
             return self._refused(answer, "refused")
-        raise self._queue.broken(answer, "a submit")
+        raise self._queue.broken(answer, SUBMIT)
 
     async def poll(self, ref: Ref) -> Pending | Succeeded | Failed:
         """Read the request's status and, once it is over, its result."""
@@ -115,7 +123,7 @@ class Fal:
             case "COMPLETED":
                 return await self._read_result(ref)
             case other:
-                raise ProviderError(f"fal: unknown status {self._queue.plain(str(other))!r}", sent=True)
+                raise unknown_status(self._queue, other)
 
     async def cancel(self, ref: Ref) -> CancelOutcome:
         """Take the request out of the queue; a render that has begun is only told that it may stop."""
@@ -198,7 +206,7 @@ class Fal:
         age = self._clock.now() - datetime.fromisoformat(_text(ref, "submitted_at"))
         if age < timedelta(seconds=NEW_REQUEST_SECONDS):
             return Pending(started=False)
-        return Failed("not_found", "The provider no longer knows this task.")
+        return FORGOTTEN
 
     async def _read_result(self, ref: Ref) -> Pending | Succeeded | Failed:
         answer = await self._queue.get(_text(ref, "response_url"))
@@ -216,7 +224,7 @@ class Fal:
     async def _explain_failure(self, ref: Ref, status: JSONObject) -> Pending | Succeeded | Failed:
         match status.get("error_type"):
             case "client_cancelled":
-                return Failed("cancelled", "The provider stopped the render, as asked.")
+                return CANCELLED
             case "request_timeout" | "startup_timeout":
                 return Failed("expired", "The provider did not start the render in time.")
             case _:
@@ -227,8 +235,7 @@ class Fal:
             result = None
         if isinstance(result, Failed | Succeeded):
             return result
-        said = self._queue.plain(str(status.get("error") or status.get("error_type")))
-        return Failed("render_failed", f"The provider's render failed: {said}")
+        return render_failed(self._queue, str(status.get("error") or status.get("error_type")))
 
     def _clip(self, answer: Answer) -> Succeeded:
         result = answer.json_object() or {}
@@ -251,13 +258,11 @@ class Fal:
             entry.get("type") for entry in entries if isinstance(entry, dict) and _is_text(entry, "type")
         }
         if "content_policy_violation" in kinds:
-            return Failed("content_filtered", _MODERATED)
+            return MODERATED
         if "client_cancelled" in kinds:
-            return Failed("cancelled", "The provider stopped the render, as asked.")
-        said = self._queue.plain(_detail_of(answer))
-        if otherwise == "refused":
-            return Failed("refused", f"The provider refused the order: {said}")
-        return Failed("render_failed", f"The provider's render failed: {said}")
+            return CANCELLED
+        said = _detail_of(answer)
+        return refused(self._queue, said) if otherwise == "refused" else render_failed(self._queue, said)
 
     async def _is_genuine(self, request: CallbackRequest) -> bool:
         headers = request.headers
@@ -325,7 +330,4 @@ def _is_text(entry: Mapping[str, JSON], name: str) -> bool:
 
 
 def _text(ref: Ref, name: str) -> str:
-    value = ref.get(name)
-    if not isinstance(value, str):
-        raise ProviderError(f"fal: the receipt has no {name}", sent=False, permanent=True)
-    return value
+    return text_of(ref, name, Fal.name)

@@ -29,7 +29,7 @@ from fairstack_server.providers.base import (
 from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import files_of, read_inline
 from fairstack_server.providers.google_token import TokenSource
-from fairstack_server.providers.http import ProviderHttp, Sessions
+from fairstack_server.providers.http import SUBMIT, ProviderHttp, Sessions
 from fairstack_server.providers.inline_clip import InlineClip
 from fairstack_server.providers.key_checks import failed_check, refused_key, working_key
 from fairstack_server.providers.verdicts import (
@@ -121,14 +121,14 @@ class Google:
         if answer.ok:
             name = told.get("name")
             if not isinstance(name, str) or not _OPERATION.fullmatch(name):
-                raise self._submits.malformed("a submit")
+                raise self._submits.malformed(SUBMIT)
             return Submission({"id": name, "submitted_at": timestamp(self._clock.now())})
         if answer.status == 429 and answer.is_refusal:
             return RateLimitedUpstream(answer.retry_after_seconds())
         if answer.status in (400, 413, 422) and answer.is_refusal:
             said = object_in(told, "error").get("message")
             return MODERATED if mentions(said, _MODERATION_WORDS) else refused(self._submits, said)
-        raise self._submits.broken(answer, "a submit")
+        raise self._submits.broken(answer, SUBMIT)
 
     async def poll(self, ref: Ref) -> Pending | Succeeded | Failed:
         """Ask for the operation; a clip that comes inside the answer is written to a file on the way."""

@@ -14,6 +14,7 @@ from fairstack_server.providers.base import (
     ClipAt,
     ClipFacts,
     Failed,
+    Fault,
     KeyCheck,
     Order,
     Pending,
@@ -26,7 +27,7 @@ from fairstack_server.providers.base import (
 )
 from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import files_of, url_or_base64
-from fairstack_server.providers.http import Answer, ProviderHttp, Sessions
+from fairstack_server.providers.http import SUBMIT, Answer, ProviderHttp, Sessions
 from fairstack_server.providers.jwt import hs256
 from fairstack_server.providers.key_checks import DOING, failed_check, refused_key, working_key
 from fairstack_server.providers.list_search import next_number, older_than, search_list
@@ -55,7 +56,9 @@ _OK, _UNKNOWN_TASK, _MODERATION = 0, 1203, 1301
 _NO_ROOM = frozenset({1302, 1303})
 _REFUSED = frozenset({1200, 1201, 1300})
 _OUR_KEY = frozenset({1000, 1001, 1002, 1003, 1004, 1100, 1101, 1102, 1103})
-_OUR_ACCOUNT = _OUR_KEY | {1202, 1203, 1304}
+_NO_CREDIT = frozenset({1101, 1102})
+#: Our method, our path, our address: nothing that another try would change.
+_OURS = frozenset({1202, 1203, 1304})
 _MODERATION_WORDS = ("risk control", "moderation", "sensitive", "content policy")
 
 
@@ -93,7 +96,7 @@ class Kling:
             case 0 if answer.ok:
                 task_id = object_in(told, "data").get("task_id")
                 if not isinstance(task_id, str) or not task_id:
-                    raise self._http.malformed("a submit")
+                    raise self._http.malformed(SUBMIT)
                 return Submission(self._ref(order.endpoint, task_id))
             case code if code == _MODERATION:
                 return MODERATED
@@ -104,7 +107,7 @@ class Kling:
             case None if answer.status == 429 and answer.is_refusal:
                 return RateLimitedUpstream(answer.retry_after_seconds())
             case _:
-                raise self._broken(answer, "a submit")
+                raise self._broken(answer, SUBMIT)
 
     async def poll(self, ref: Ref) -> Pending | Succeeded | Failed:
         """Read the task."""
@@ -200,12 +203,17 @@ class Kling:
     def _broken(self, answer: Answer, doing: str) -> ProviderError:
         """An answer that is no success, by Kling's code where it has one: HTTP 200 may hold an error."""
         code = _code(answer.json_object() or {})
-        if code in _OUR_ACCOUNT:
-            said = f"{self.name}: {doing} was refused with code {code}"
-            return ProviderError(f"{said}; check its key and its credit", sent=False, permanent=True)
+        said = f"{self.name}: {doing} was answered with code {code}"
+        if code in _NO_CREDIT:
+            said += ": our account there has no credit"
+            return ProviderError(said, sent=False, permanent=True, fault=Fault.CREDIT)
+        if code in _OUR_KEY:
+            said += ": our key is not accepted"
+            return ProviderError(said, sent=False, permanent=True, fault=Fault.KEY)
+        if code in _OURS:
+            return ProviderError(said, sent=False, permanent=True)
         if answer.ok:
-            said = "cannot be read" if code in (None, _OK) else f"has the unexpected code {code}"
-            return ProviderError(f"{self.name}: the answer to {doing} {said}", sent=True)
+            return self._http.malformed(doing) if code in (None, _OK) else ProviderError(said, sent=True)
         return self._http.broken(answer, doing)
 
     async def _signed(self) -> Mapping[str, str]:

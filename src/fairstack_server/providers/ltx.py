@@ -26,7 +26,7 @@ from fairstack_server.providers.base import (
 )
 from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import file_urls
-from fairstack_server.providers.http import Answer, ProviderHttp, Sessions
+from fairstack_server.providers.http import SUBMIT, Answer, ProviderHttp, Sessions
 from fairstack_server.providers.key_checks import failed_check, working_key
 from fairstack_server.providers.verdicts import (
     FORGOTTEN,
@@ -115,7 +115,7 @@ class Ltx:
         if answer.ok:
             job_id = told.get("id")
             if not isinstance(job_id, str) or not job_id:
-                raise self._http.malformed("a submit")
+                raise self._http.malformed(SUBMIT)
             now = timestamp(self._clock.now())
             return Submission({"id": job_id, "endpoint": order.endpoint, "submitted_at": now})
         error = object_in(told, "error")
@@ -125,7 +125,7 @@ class Ltx:
             return MODERATED
         if answer.status in (400, 413, 422) and answer.is_refusal:
             return refused(self._http, error.get("message"))
-        raise self._http.broken(answer, "a submit")
+        raise self._http.broken(answer, SUBMIT)
 
     def _clip_path(self, order: Order) -> Path:
         # A hash, because a nonce is not made to be a file name.

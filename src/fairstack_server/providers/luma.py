@@ -24,7 +24,7 @@ from fairstack_server.providers.base import (
 )
 from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import file_urls
-from fairstack_server.providers.http import ProviderHttp, Sessions
+from fairstack_server.providers.http import SUBMIT, ProviderHttp, Sessions
 from fairstack_server.providers.key_checks import failed_check, working_key
 from fairstack_server.providers.list_search import older_than, search_list
 from fairstack_server.providers.verdicts import (
@@ -67,14 +67,14 @@ class Luma:
         if answer.ok:
             generation_id = told.get("id")
             if not isinstance(generation_id, str) or not generation_id:
-                raise self._http.malformed("a submit")
+                raise self._http.malformed(SUBMIT)
             return Submission(self._ref(generation_id))
         if answer.status == 429 and answer.is_refusal:
             return RateLimitedUpstream(answer.retry_after_seconds())
         if answer.status in (400, 413, 422) and answer.is_refusal:
             said = detail_of(told)
             return MODERATED if mentions(said, _MODERATION_WORDS) else refused(self._http, said)
-        raise self._http.broken(answer, "a submit")
+        raise self._http.broken(answer, SUBMIT)
 
     async def poll(self, ref: Ref) -> Pending | Succeeded | Failed:
         """Read the generation."""

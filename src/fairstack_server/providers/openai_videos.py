@@ -25,7 +25,6 @@ from fairstack_server.providers.base import (
     KeyCheck,
     Order,
     Pending,
-    ProviderError,
     RateLimitedUpstream,
     Ref,
     Submission,
@@ -34,9 +33,17 @@ from fairstack_server.providers.base import (
 )
 from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import file_urls, files_of, read_file
-from fairstack_server.providers.http import Answer, Part, ProviderHttp, Sessions
+from fairstack_server.providers.http import SUBMIT, Answer, Part, ProviderHttp, Sessions
 from fairstack_server.providers.key_checks import failed_check, working_key
 from fairstack_server.providers.list_search import older_than, search_list
+from fairstack_server.providers.verdicts import (
+    FORGOTTEN,
+    MODERATED,
+    refused,
+    render_failed,
+    text_of,
+    unknown_status,
+)
 
 Dialect = Literal["multipart", "json"]
 
@@ -44,7 +51,6 @@ LISTED = 100
 #: Marks a file's place in a form's fields; no JSON of a user can hold this name (NUL is refused on entry).
 _FILE = "\0file"
 _MODERATION_WORDS = ("moderation", "content_policy", "content_filter", "safety")
-_MODERATED = "The provider's moderation refused the prompt, the image or the clip."
 
 
 class OpenAIVideos:
@@ -69,19 +75,19 @@ class OpenAIVideos:
         if answer.ok:
             video_id = (answer.json_object() or {}).get("id")
             if not isinstance(video_id, str) or not video_id:
-                raise self._http.malformed("a submit")
+                raise self._http.malformed(SUBMIT)
             return Submission(self._ref(video_id))
         if answer.status == 429 and answer.is_refusal:
             return RateLimitedUpstream(answer.retry_after_seconds())
         if answer.status in (400, 413, 415, 422) and answer.is_refusal:
             return self._refused(answer)
-        raise self._http.broken(answer, "a submit")
+        raise self._http.broken(answer, SUBMIT)
 
     async def poll(self, ref: Ref) -> Pending | Succeeded | Failed:
         """Read the video's record; any status but the four of the protocol is an error, never an end."""
         answer = await self._http.get(_path_of(ref))
         if answer.status == 404 and answer.is_refusal:
-            return Failed("not_found", "The provider no longer knows this task.")
+            return FORGOTTEN
         video = answer.json_object()
         if not answer.ok or video is None:
             raise self._http.broken(answer, "a status call")
@@ -96,9 +102,7 @@ class OpenAIVideos:
             case "failed":
                 return self._failed(video.get("error"))
             case other:
-                raise ProviderError(
-                    f"{self.name}: unknown status {self._http.plain(str(other))!r}", sent=True
-                )
+                raise unknown_status(self._http, other)
 
     async def cancel(self, ref: Ref) -> CancelOutcome:
         """Delete the video unless it is finished: a clip that exists is never thrown away."""
@@ -167,16 +171,13 @@ class OpenAIVideos:
         body = answer.json_object() or {}
         error = body.get("error")
         if isinstance(error, dict) and _is_moderation(error):
-            return Failed("content_filtered", _MODERATED)
-        said = self._http.plain(_message_of(body))
-        return Failed("refused", f"The provider refused the order: {said}")
+            return MODERATED
+        return refused(self._http, _message_of(body))
 
     def _failed(self, error: JSON) -> Failed:
         if isinstance(error, dict) and _is_moderation(error):
-            return Failed("content_filtered", _MODERATED)
-        said = error.get("message") if isinstance(error, dict) else None
-        said = self._http.plain(said) if isinstance(said, str) else "no reason was given"
-        return Failed("render_failed", f"The provider's render failed: {said}")
+            return MODERATED
+        return render_failed(self._http, error.get("message") if isinstance(error, dict) else None)
 
 
 def _with_model(order: Order, body: JSONObject) -> JSONObject:
@@ -202,10 +203,7 @@ def _form_value(value: JSON, parts: Mapping[str, Part]) -> str | Part:
 
 
 def _path_of(ref: Ref) -> str:
-    video_id = ref.get("id")
-    if not isinstance(video_id, str):
-        raise ProviderError("openai_videos: the receipt has no id", sent=False, permanent=True)
-    return f"/v1/videos/{quote(video_id, safe='')}"
+    return f"/v1/videos/{quote(text_of(ref, 'id', OpenAIVideos.name), safe='')}"
 
 
 def _match(entry: JSON, wanted: JSONObject, since: datetime) -> str | None:

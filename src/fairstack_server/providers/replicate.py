@@ -24,7 +24,7 @@ from fairstack_server.providers.base import (
 )
 from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import file_urls
-from fairstack_server.providers.http import ProviderHttp, Sessions
+from fairstack_server.providers.http import SUBMIT, ProviderHttp, Sessions
 from fairstack_server.providers.key_checks import failed_check, working_key
 from fairstack_server.providers.list_search import search_list
 from fairstack_server.providers.signed_callbacks import CallbackSecret
@@ -79,13 +79,13 @@ class Replicate:
         if answer.ok:
             prediction_id = told.get("id")
             if not isinstance(prediction_id, str) or not prediction_id:
-                raise self._http.malformed("a submit")
+                raise self._http.malformed(SUBMIT)
             return Submission(self._ref(prediction_id))
         if answer.status == 429 and answer.is_refusal:
             return RateLimitedUpstream(answer.retry_after_seconds())
         if answer.status in (400, 413, 422) and answer.is_refusal:
             return MODERATED if mentions(told.get("detail"), _MODERATION_WORDS) else self._refused(told)
-        raise self._http.broken(answer, "a submit")
+        raise self._http.broken(answer, SUBMIT)
 
     async def poll(self, ref: Ref) -> Pending | Succeeded | Failed:
         """Read the prediction."""

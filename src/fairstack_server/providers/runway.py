@@ -21,7 +21,7 @@ from fairstack_server.providers.base import (
 )
 from fairstack_server.providers.body import build_body
 from fairstack_server.providers.file_urls import file_urls
-from fairstack_server.providers.http import ProviderHttp, Sessions
+from fairstack_server.providers.http import SUBMIT, ProviderHttp, Sessions
 from fairstack_server.providers.key_checks import failed_check, working_key
 from fairstack_server.providers.verdicts import (
     CANCELLED,
@@ -67,14 +67,14 @@ class Runway:
         if answer.ok:
             task_id = told.get("id")
             if not isinstance(task_id, str) or not task_id:
-                raise self._http.malformed("a submit")
+                raise self._http.malformed(SUBMIT)
             return Submission({"id": task_id, "submitted_at": timestamp(self._clock.now())})
         if answer.status == 429 and answer.is_refusal:
             return RateLimitedUpstream(answer.retry_after_seconds())
         if answer.status in (400, 413, 422) and answer.is_refusal:
             moderated = mentions(told.get("error"), _MODERATION_WORDS)
             return MODERATED if moderated else refused(self._http, _complaints(told))
-        raise self._http.broken(answer, "a submit")
+        raise self._http.broken(answer, SUBMIT)
 
     async def poll(self, ref: Ref) -> Pending | Succeeded | Failed:
         """Read the task."""
