@@ -1,0 +1,1 @@
+"""Crashes at every boundary, and what must be true after them: `python -m tests.chaos.campaign`."""
