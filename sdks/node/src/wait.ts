@@ -135,7 +135,9 @@ async function telling<T>(jobId: string, work: Promise<T>): Promise<T> {
   } catch (error) {
     if (!(error instanceof FairStackError)) throw error;
     error.jobId = jobId;
-    if (!(error instanceof NotFound)) error.addToMessage(` The job goes on. ${howToResume(jobId)}`);
+    const resume = howToResume(jobId);
+    if (!(error instanceof NotFound) && !error.message.includes(resume))
+      error.addToMessage(` The job goes on. ${resume}`);
     throw error;
   }
 }

@@ -30,7 +30,7 @@ it("there are faults of every kind", () => {
   assert.deepEqual([...kinds].sort(), ["answer", "close", "half", "pieces", "restart"]);
 });
 
-describe("a fault on the way", { concurrency: true }, () => {
+describe("a fault on the way", { concurrency: 6 }, () => {
   // The server that is killed is one of its own.
   const servers = { shared: undefined, doomed: undefined };
   before(async () => ([servers.shared, servers.doomed] = await Promise.all([sharedServer(), startServer()])));
