@@ -118,7 +118,7 @@ async def test_a_clip_that_cannot_be_signed_is_given_all_the_same(
 ) -> None:
     """The job completes and is charged; its metadata does not claim what is not there."""
     engine.clip = clip_bytes()
-    settings = {"OPENAI_VIDEOS_URL": engine.base_url, "OPENAI_VIDEOS_KEY": engine.key}
+    settings: Any = {"OPENAI_VIDEOS_URL": engine.base_url, "OPENAI_VIDEOS_KEY": engine.key}
     async with running_gateway(database, home, c2pa_max_bytes="1000", **settings) as gateway:
         await gateway.grant(1_000_000)
         job = await gateway.ended(WAN)

@@ -50,7 +50,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(database: Dsn, home: Path, **settings: str) -> AsyncIterator[Stage]:
+async def staged(database: Dsn, home: Path, **settings: Any) -> AsyncIterator[Stage]:
     """Everything running, with money in the wallet."""
     async with (
         address() as hook,
