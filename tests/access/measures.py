@@ -135,11 +135,11 @@ def _likelihood(one: Sequence[float], other: Sequence[float]) -> float:
     return (ranks - len(one) * (len(one) + 1) / 2) / (len(one) * len(other))
 
 
-async def judge_slow_clients(estate: Estate, count: int) -> Figure:
+async def judge_slow_clients(estate: Estate, count: int, rounds: int = 5) -> Figure:
     """With so many clients that send a byte now and then, the others wait less than twice as long."""
     alone, beside = [], []
     await _p99(estate)  # the first requests are slow by themselves
-    for _ in range(5):
+    for _ in range(rounds):
         alone.append(await _p99(estate))
         async with _slow_clients(estate, count) as held:
             beside.append(await _p99(estate))

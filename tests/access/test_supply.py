@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from fairstack_server.ids import new_api_key
 from tests.access.supply.__main__ import ROOT
+from tests.access.supply.keys import keys_in
 from tests.access.supply.licences import is_allowed, licence_of
 from tests.access.supply.lock import LockError, changed_files, differences, name_of, read_lock
 from tests.access.supply.sbom import bill_of_materials
@@ -112,6 +114,15 @@ def test_the_bill_names_every_package_once(tmp_path: Path) -> None:
     }
     assert len(named) == len(document["components"])
     assert document["metadata"]["component"]["name"] == "fairstack"
+
+
+def test_a_key_in_the_repository_is_found(tmp_path: Path) -> None:
+    """A true key in any file is named; one of an example, whose check digits are wrong, is not."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "page.md").write_text("fs_live_" + "0" * 36)
+    assert keys_in(tmp_path) == (1, [])
+    (tmp_path / "notes.txt").write_text(f"mine: {new_api_key('test')}")
+    assert keys_in(tmp_path) == (2, ["notes.txt"])
 
 
 def test_two_builds_are_the_same_bytes(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
+from tests.access.supply.keys import keys_in
 from tests.access.supply.licences import is_allowed, licence_of
 from tests.access.supply.lock import INSTALLERS, OURS, Pin, changed_files, differences, name_of, read_lock
 from tests.access.supply.sbom import bill_of_materials
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"sha256 {builds[0][:16]} and {builds[1][:16]}",
                 len(set(builds)) == 1,
             ),
+            _keys(ROOT),
             Figure("bill of materials", f"{len(delivered)} packages, {told.sbom.name}"),
         ],
         "NOT CHECKED: known vulnerabilities. That needs a database from the network:",
@@ -79,6 +81,11 @@ def _licences(delivered: list[Distribution]) -> Figure:
     return Figure(
         "licences", _said(f"{len(set(said.values()))} expressions, all allowed", refused), not refused
     )
+
+
+def _keys(root: Path) -> Figure:
+    searched, found = keys_in(root)
+    return Figure("keys in the repository", _said(f"{searched:,} files searched", found), not found)
 
 
 def _said(good: str, bad: list[str]) -> str:
