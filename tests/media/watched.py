@@ -68,10 +68,14 @@ def watching() -> Iterator[Watch]:
         yield Watch(Path(folder))
 
 
+#: Damage that a test of the campaign does to every child before it starts.
+PLANTED = "pass"
+
+
 def code(folder: str | Path) -> str:
     """The program of a watched child, in the place of `sandbox._CHILD_CODE`."""
     return (
-        f"import sys; sys.path[:0] = [sys.argv[1], {str(_ROOT)!r}]; "
+        f"import sys; sys.path[:0] = [sys.argv[1], {str(_ROOT)!r}]; {PLANTED}; "
         f"from tests.media.watched import main; main(sys.argv[2], {str(folder)!r})"
     )
 
