@@ -23,7 +23,7 @@ export DEMO_OUT := $(call said,OUT)
 export DEMO_MODEL := $(call said,MODEL)
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo '  make demo PROMPT="a sailboat in a storm" OUT=boat.mp4     make demo IMAGE=photo.jpg PROMPT="slow zoom in"'
 
 setup: .venv/.installed ## Install into .venv; .venv/bin/fairstack works afterwards

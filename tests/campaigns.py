@@ -6,7 +6,9 @@ ends with 1 when one of them does not hold.
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import signal
 import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -42,6 +44,10 @@ def report(figures: Iterable[Figure], *notes: str) -> int:
 @asynccontextmanager
 async def campaign_database() -> AsyncIterator[Dsn]:
     """A migrated database on a PostgreSQL that lives as long as the block, durable as in production."""
+    task = asyncio.current_task()
+    if task is not None:
+        # Ended from outside, a campaign still takes its PostgreSQL with it.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     folder = make_folder()
     server = EmbeddedPostgres(folder)
     try:
