@@ -16,7 +16,10 @@ Kind = Literal[
 #: The calls that a fault can be put on.
 Operation = Literal["submit", "status", "result", "cancel", "content", "list", "keys", "key", "upload"]
 
-PAGE_502 = "<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway<hr><center>nginx</center></body></html>"
+PAGE_502 = (
+    "<html><head><title>502 Bad Gateway</title></head>"
+    "<body>Bad Gateway<hr><center>nginx</center></body></html>"
+)
 
 
 @dataclass
