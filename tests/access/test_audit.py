@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import getpass
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from fairstack_server.accounts.audit import ACTIONS, Actor, note, read_entries
+from fairstack_server.accounts.first_start import create_default_account
+from fairstack_server.cli import register
 from fairstack_server.db.connections import Pool
+from fairstack_server.db.dsn import Dsn
 from tests.access.estate import HOOK, Estate
 
 ADMIN = "/v1/admin/accounts"
@@ -146,3 +154,40 @@ async def test_an_entry_stands_and_falls_with_its_change(pool: Pool) -> None:
             await note(connection, Actor("command"), "catalog.reloaded", "catalog")
             raise ZeroDivisionError
     assert (await read_entries(pool, limit=10)).items == []
+
+
+async def test_commands_are_noted_and_shown(
+    database: Dsn, pool: Pool, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an operator's commands change is noted under a name of the system; `fairstack audit` shows it."""
+    monkeypatch.setenv("FAIRSTACK_DATABASE_URL", database.url)
+    monkeypatch.setenv("FAIRSTACK_HOME", str(home))
+    monkeypatch.setattr(getpass, "getuser", lambda: "maria")
+    program = typer.Typer()
+    register(program)
+
+    async def command(*words: str) -> str:
+        done = await asyncio.to_thread(CliRunner().invoke, program, words)
+        assert done.exit_code == 0, done.output
+        return done.output.strip()
+
+    await create_default_account(pool)
+    key = await command("keys", "create", "--name", "of a command")
+    made = (await read_entries(pool, limit=1)).items[0]
+    assert (made.action, made.by.source, made.by.name) == ("key.created", "command", "maria")
+    await command("keys", "revoke", made.subject)
+    await command("wallet", "grant", "default", "2.50")
+    await command("wallet", "correct", "default", "1", "--memo", "typo")
+    await command("routes", "reopen", "fal")
+    shown = (await command("audit", "--limit", "5")).splitlines()
+    assert [line.split()[2] for line in shown] == [
+        "routes.cleared",
+        "money.corrected",
+        "money.granted",
+        "key.revoked",
+        "key.created",
+    ]
+    assert all("by maria" in line for line in shown)
+    assert key not in "".join(shown)
+    assert '"micro": 2500000' in shown[2]
+    assert len((await command("audit", "--account", "default")).splitlines()) == 7
