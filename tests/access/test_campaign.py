@@ -98,3 +98,11 @@ async def test_slow_clients_are_held_open(estate: Estate) -> None:
     """The figure counts connections that are really open; the wait is the campaign's to say."""
     figure = await judge_slow_clients(estate, 20, rounds=1)
     assert figure.said.startswith("20 of 20 held open")
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/usage?to=0001-01-01T00:00:00-14:00", "/v1/usage?to=9999-12-31T23:59:59Z"]
+)
+async def test_what_the_campaign_found_stays_mended(estate: Estate, path: str) -> None:
+    """Usage up to the first of all days is an answer, not a fault."""
+    assert (await estate.gateway.call("GET", path)).status == 200

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import cast, get_args
 
 from litestar import Response, get, post
@@ -109,7 +109,7 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         caller = caller_of(request)
         group_by = cast(GroupBy, query.text(request, "group_by", _GROUPS) or "day")
         until = query.moment(request, "to") or gateway.clock.now()
-        since = query.moment(request, "from") or until - timedelta(days=_USAGE_DAYS)
+        since = query.moment(request, "from") or _days_before(until)
         if since > until:
             raise BadRequest("'from' must not be later than 'to'.", param="from")
         async with gateway.pool.acquire() as connection:
@@ -127,3 +127,9 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
         )
 
     return [get_credits, refill, get_ledger, get_usage]
+
+
+def _days_before(until: datetime) -> datetime:
+    """Where usage begins unless it is told; nothing is before the first of all days."""
+    first = datetime.min.replace(tzinfo=UTC)
+    return max(until, first + timedelta(days=_USAGE_DAYS)) - timedelta(days=_USAGE_DAYS)
