@@ -188,7 +188,7 @@ def _frames(mp4: bytes) -> list[bytes]:
 
 async def _rendered(stage: Stage, case: Case, prompt: str) -> bytes:
     vendors = stage.vendors
-    [task] = tasks_of(stage, case, prompt)
+    task = tasks_of(stage, case, prompt)[0]
     at = f"{vendors.videos.base_url}/v1/videos/{task.id}/content"
     headers = {"Authorization": f"Bearer {vendors.videos.key}"}
     if case.klass != "C":

@@ -9,6 +9,7 @@ from typing import Any
 
 from fairstack_server.jobs import placement, settle
 from fairstack_server.jobs.failures import unknown_fate
+from fairstack_server.jobs.job import State
 from fairstack_server.jobs.lifecycle import Lifecycle
 from fairstack_server.jobs.store import JobStore, LeaseLost
 from fairstack_server.wallet import store as wallet
@@ -40,7 +41,10 @@ def resend() -> None:
     """An order whose fate is unknown is sent again, whatever its provider promises."""
 
     async def look_for(self: Any, job: Any, attempt: Any) -> Any:
-        return await self._send_again(job, attempt, self._providers[attempt.provider])
+        provider = self._providers[attempt.provider]
+        answer = await provider.submit(await self._planner.order_of(job, attempt))
+        await self._waits.keep_receipt(job, attempt, answer.ref, "reconcile")
+        return await self._store.move(job, State.RUNNING)
 
     swap(Lifecycle, _look_for=look_for)
 
@@ -144,7 +148,8 @@ def _after(klass: Klass, point: str) -> Case:
     return Case(klass, 0, (Blow("kill", point),))
 
 
-_ORDER_IS_OUT = _after("B", "sent @ providers.kling.Kling.submit #1")
+_SLOW = next(seed for seed in range(5, 1000, 5) if Case("D", seed, ()).script().render_polls == 2)
+"""A seed with which class D takes its time."""
 _JOB_HAS_ENDED = _after("B", "after commit @ jobs.settle.Settlement.complete #1")
 
 
@@ -159,12 +164,12 @@ class Plant:
 PLANTS: Mapping[str, Plant] = {
     plant.__name__: Plant(plant, case)
     for plant, case in (
-        (resend, _after("D", "sent @ providers.runway.Runway.submit #1")),
+        (resend, _after("D", "answer begins @ providers.runway.Runway.submit #1")),
         (late_receipt, _after("C", "after commit @ jobs.store.JobStore.end_attempt #1")),
-        (freed_hold, _ORDER_IS_OUT),
+        (freed_hold, _after("C", "answer begins @ providers.openai_videos.OpenAIVideos._create #1")),
         (late_outbox, _JOB_HAS_ENDED),
         (late_charge, _JOB_HAS_ENDED),
         (lost_key, _after("A", "before answer @ api /v1/generations/video #1")),
-        (no_fence, Case("D", 0, (Blow("freeze", "after write @ jobs.store.JobStore.claim #1"),))),
+        (no_fence, Case("D", _SLOW, (Blow("freeze", "after write @ jobs.store.JobStore.claim #1"),))),
     )
 }

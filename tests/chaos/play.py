@@ -19,10 +19,13 @@ from tests.chaos.zygote import Process
 
 _LOOK_SECONDS = 0.02
 _REST_SECONDS = 2.0
+#: By then a successor has begun with the job, if it will.
+_TAKE_OVER_SECONDS = 1.5
 #: After so long without an end a case is stuck. Every wait of a life is a tenth of what it says.
 STUCK_SECONDS = 45.0
 _LONGEST_JOB_SECONDS = 600.0
-_LEASE_SECONDS = 60.0
+#: A life searches and waits at its own pace for so long (3 s to it) before time is helped on.
+_PATIENCE_SECONDS = 0.3
 _NO_DATABASE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
@@ -54,7 +57,8 @@ class Scene:
         self._kill_postgres = kill_postgres
         self._order: asyncio.Task[dict[str, Any]] | None = None
         self._zombies: list[Process] = []
-        self._picked_since: float | None = None
+        self._waits: tuple[str, float] | None = None
+        """What the order seems to wait for, and since when."""
 
     async def play(self, record: str | None = None) -> Played:
         """Play it to its end and judge it; the last life writes its points to `record`."""
@@ -173,7 +177,13 @@ class Scene:
         self.played.struck.append(point)
         self._zombies.append(life)
         second = await self.stage.begin()
-        await self._live(second, 0.5)
+        until = time.monotonic() + _TAKE_OVER_SECONDS
+        while time.monotonic() < until and (await standing(self.stage, self.prompt)).state in (
+            None,
+            "queued",
+        ):
+            await asyncio.sleep(_LOOK_SECONDS)
+        await self._live(second, self.case.seed % 5 / 10)
         life.signal(signal.SIGCONT)
         self._zombies.clear()
         await self._live(second, 0.3)
@@ -209,16 +219,19 @@ class Scene:
         """What is only waited for comes: a job's longest time, a dead sender's lease, a dead queue row."""
         ahead = self.stage.dial.ahead_seconds
         if not now.has_receipt and not self._zombies and self._is_in_the_dark(now.state):
-            await self.stage.pass_time(_LONGEST_JOB_SECONDS + 1)
+            wait, seconds = "an answer", _LONGEST_JOB_SECONDS + 1
         elif now.has_ended and (now.waiting_seconds or 0) > ahead:
-            await self.stage.pass_time((now.waiting_seconds or 0) - ahead + 1)
+            wait, seconds = "a webhook", (now.waiting_seconds or 0) - ahead + 1
         elif now.is_picked and not now.has_ended:
-            self._picked_since = self._picked_since or time.monotonic()
-            if time.monotonic() - self._picked_since > 0.1:
-                await self.stage.pool.execute(
-                    "update pgqueuer set heartbeat = heartbeat - make_interval(secs => $1)", _LEASE_SECONDS
-                )
-                self._picked_since = None
+            wait, seconds = "a wake-up", 0.0
+        else:
+            self._waits = None
+            return
+        if self._waits is None or self._waits[0] != wait:
+            self._waits = (wait, time.monotonic())
+        elif time.monotonic() - self._waits[1] > _PATIENCE_SECONDS:
+            self._waits = None
+            await self.stage.pass_time(seconds)
 
     def _is_in_the_dark(self, state: str | None) -> bool:
         """Without a receipt, nothing will ever show what became of the order."""

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
@@ -120,20 +121,22 @@ def _patch_statements(points: Points) -> None:
 
 
 def _patch_requests(points: Points) -> None:
-    request, start = aiohttp.ClientSession._request, aiohttp.ClientResponse.start
+    request, write = aiohttp.ClientSession._request, aiohttp.ClientRequest.write_bytes
+    caller: ContextVar[str | None] = ContextVar("caller", default=None)
 
     async def _request(self: Any, *arguments: Any, **options: Any) -> Any:
+        caller.set(calling_function(sys._getframe(1)))
         points.reach("before send")
         response = await request(self, *arguments, **options)
         points.reach("answer begins")
         return response
 
-    async def started(self: Any, connection: Any) -> Any:
-        points.reach("sent")
-        return await start(self, connection)
+    async def written(self: Any, *arguments: Any, **options: Any) -> Any:
+        await write(self, *arguments, **options)
+        points.reach("sent", caller.get())  # a task of its own, whose frames know nobody
 
     swap(aiohttp.ClientSession, _request=_request)
-    swap(aiohttp.ClientResponse, start=started)
+    swap(aiohttp.ClientRequest, write_bytes=written)
     for owner, name in ((ProviderHttp, "_exchange"), (Egress, "post"), (fetch, "_save_clip")):
         setattr(owner, name, _and_then(getattr(owner, name), lambda: points.reach("received")))
 

@@ -142,12 +142,10 @@ class Stage:
             await asyncio.sleep(_POST_PAUSE_SECONDS)
 
     async def pass_time(self, seconds: float) -> None:
-        """Turn the clock of the gateways on, and let the marks of the dead grow as old in the database."""
+        """Turn the clock of the gateways on, and let what the dead have picked grow old in the queue."""
         self.dial.ahead_seconds += seconds
         async with self.pool.acquire() as connection:
-            await connection.execute(
-                "update pgqueuer set heartbeat = heartbeat - make_interval(secs => $1)", seconds
-            )
+            await connection.execute("update pgqueuer set heartbeat = heartbeat - interval '60 seconds'")
             await connection.execute("select pg_notify('webhook_due', '')")
 
     async def end_lives(self) -> None:

@@ -10,7 +10,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import asyncpg
@@ -45,11 +45,24 @@ class Theatre:
         self.kills = 0
         """SIGKILLs that hit so far."""
 
-    async def find(self, plant: str, case: Case) -> bool:
-        """Whether a case has faults when a bug is planted in its lives."""
-        async with self._stage(0, (plant,)) as stage:
-            self._number += 1
-            return bool((await Scene(stage, case, self._number, self.kill_postgres).play()).faults)
+    @property
+    def cpu_seconds(self) -> float:
+        """What all lives have used so far, without PostgreSQL."""
+        return self._forge.cpu_seconds
+
+    async def find(self, plants: Mapping[str, Case]) -> list[str]:
+        """Plant each bug in the lives of its case; which of them the case's faults do not show."""
+        waiting, missed = iter(plants.items()), list[str]()
+
+        async def search(number: int) -> None:
+            for plant, case in waiting:
+                async with self._stage(number, (plant,)) as stage:
+                    done = await self._scene(stage, case).play()
+                if not done.faults:
+                    missed.append(plant)
+
+        await asyncio.gather(*(search(number) for number in range(len(self._listeners))))
+        return missed
 
     async def play(self, cases: Iterable[Case], *, stages: int | None = None) -> list[Played]:
         """Play all of them, as many at a time as there are stages; a case with faults is told at once."""
@@ -61,14 +74,14 @@ class Theatre:
     async def explore(self, classes: Sequence[Klass]) -> Known:
         """Run each class without a blow, and after three typical ones, and note every point."""
         first: dict[Klass, list[str]] = {}
-        later: dict[Klass, list[str]] = {}
+        later: dict[Klass, dict[str, list[str]]] = {}
         for klass in classes:
             first[klass] = await self._record(Case(klass, 0, ()))
-            order_is_out = next(point for point in first[klass] if point.startswith("sent @ "))
-            found: list[str] = []
-            for point in (_FIRST_COMMIT, order_is_out, _LAST_COMMIT):
-                found += await self._record(Case(klass, 0, (Blow("kill", point),)))
-            later[klass] = list(dict.fromkeys(found))
+            order_is_out = next(point for point in first[klass] if point.startswith("answer begins @ "))
+            later[klass] = {
+                point: await self._record(Case(klass, 0, (Blow("kill", point),)))
+                for point in (_FIRST_COMMIT, order_is_out, _LAST_COMMIT)
+            }
         return Known(first, later)
 
     async def kill_postgres(self) -> None:
@@ -90,8 +103,7 @@ class Theatre:
                         break
 
     async def _play(self, stage: Stage, case: Case) -> Played:
-        self._number += 1
-        done = await Scene(stage, case, self._number, self.kill_postgres).play()
+        done = await self._scene(stage, case).play()
         self.kills += done.kills
         if done.faults:
             log = shutil.copy(stage.home / "log", make_folder() / "log")
@@ -100,11 +112,15 @@ class Theatre:
             say(f"     what its lives logged: {log}")
         return done
 
+    def _scene(self, stage: Stage, case: Case) -> Scene:
+        self._number += 1
+        return Scene(stage, case, self._number, self.kill_postgres)
+
     async def _record(self, case: Case) -> list[str]:
         """The points of the last life of this case, in the order in which they come."""
         async with self._stage(0) as stage:
             path = Path(stage.home / "points")
-            done = await Scene(stage, case, 0, self.kill_postgres).play(record=str(path))
+            done = await self._scene(stage, case).play(record=str(path))
             if done.faults:
                 raise RuntimeError(f"{case.as_text()} cannot be recorded: {done.faults}")
             return path.read_text().splitlines()
