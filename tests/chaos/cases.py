@@ -77,11 +77,11 @@ class Known:
 
     def after(self, klass: Klass, point: str) -> Sequence[str]:
         """The points of a life after a crash about there: at the nearest recorded one before it."""
-        order, found = self.first[klass], self.first[klass]
-        if point in order:
-            for crash, points in self.later[klass].items():
-                if order.index(crash) <= order.index(point):
-                    found = points
+        order = self.first[klass]
+        found, at = order, order.index(point) if point in order else len(order)
+        for crash, points in self.later[klass].items():
+            if order.index(crash) <= at:
+                found = points
         return found
 
 
@@ -91,7 +91,7 @@ def at_points(known: Known, seed: int) -> Iterator[Case]:
         for point in known.first[klass]:
             dice, blows = Random(f"{seed} {klass} {point}"), [Blow("kill", point)]
             while seed and len(blows) < 3:
-                blows.append(Blow("kill", dice.choice(known.after(klass, blows[0].point))))
+                blows.append(Blow("kill", dice.choice(known.after(klass, blows[-1].point))))
             yield Case(klass, seed, tuple(blows))
 
 

@@ -19,6 +19,7 @@ from tests.chaos.zygote import Process
 
 _LOOK_SECONDS = 0.02
 _REST_SECONDS = 2.0
+_LAST_POINTS_SECONDS = 0.1
 #: By then a successor has begun with the job, if it will.
 _TAKE_OVER_SECONDS = 1.5
 #: After so long without an end a case is stuck. Every wait of a life is a tenth of what it says.
@@ -69,14 +70,10 @@ class Scene:
         self._order = asyncio.create_task(self.stage.order(self.case.klass, self.prompt, self.hook))
         try:
             async with asyncio.timeout(STUCK_SECONDS):
-                for blow in self.case.blows:
-                    await self._strike(blow)
-                last = {} if record is None else {"record": record}
-                life = await self.stage.begin(**last)
-                await self._live(life)
-                if life.status is not None:
-                    raise RuntimeError(f"the last life ended with status {life.status}")
-                await self._judge(await self._order)
+                await self._live_through(record)
+                await self._rest()
+                answer = await self._order
+                self.played.faults += await faults(self.stage, self.case, self.prompt, self.hook, answer)
         except TimeoutError:
             now = await standing(self.stage, self.prompt)
             self.played.faults.append(f"stuck: {now}")
@@ -89,12 +86,19 @@ class Scene:
         self.played.seconds = time.monotonic() - began
         return self.played
 
-    async def _judge(self, answer: dict[str, Any]) -> None:
-        await self._rest()
-        self.played.faults += await faults(self.stage, self.case, self.prompt, self.hook, answer)
+    async def _live_through(self, record: str | None) -> None:
+        """Blow after blow, as long as anything is left to do; then a life that nobody strikes."""
+        for blow in self.case.blows:
+            await self._strike(blow)
+            if self.stage.lives[-1].status is None:
+                return
+        life = await self.stage.begin(**({} if record is None else {"record": record}))
+        await self._live(life)
+        if life.status is not None:
+            raise RuntimeError(f"the last life ended with status {life.status}")
 
     async def _rest(self) -> None:
-        """Let the last life put away what it has in hand; the judge will see what it leaves."""
+        """Let the last life put away what it has in hand; the judge sees what it leaves."""
         until = time.monotonic() + _REST_SECONDS
         while time.monotonic() < until and await has_queue_row(self.stage, self.prompt):
             await asyncio.sleep(_LOOK_SECONDS)
@@ -111,6 +115,9 @@ class Scene:
         match blow.kind:
             case "kill":
                 await self._live(life)
+                # Its last points come after the order is settled, while it puts away what it had in hand.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(life.ended.wait(), _LAST_POINTS_SECONDS)
             case "freeze":
                 await self._freeze(life, blow.point)
                 return
@@ -119,8 +126,7 @@ class Scene:
             case _:
                 await self._later(life, blow)
         if life.status is None:
-            self.played.missed += 1
-            await life.end()
+            self.played.missed += 1  # the order was settled first
             return
         self.played.kills += life.status == -signal.SIGKILL
         if blow.kind == "kill" and life.status == -signal.SIGKILL:
@@ -171,17 +177,15 @@ class Scene:
         await asyncio.gather(stopped, living, return_exceptions=True)
         if not life.stopped.is_set():
             self.played.missed += 1
-            await life.end()
             return
         await self.stage.pool.execute("update workers set seen_at = seen_at - interval '60 seconds'")
         self.played.struck.append(point)
         self._zombies.append(life)
         second = await self.stage.begin()
         until = time.monotonic() + _TAKE_OVER_SECONDS
-        while time.monotonic() < until and (await standing(self.stage, self.prompt)).state in (
-            None,
-            "queued",
-        ):
+        while time.monotonic() < until:
+            if (await standing(self.stage, self.prompt)).state not in (None, "queued"):
+                break
             await asyncio.sleep(_LOOK_SECONDS)
         await self._live(second, self.case.seed % 5 / 10)
         life.signal(signal.SIGCONT)
