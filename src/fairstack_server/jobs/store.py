@@ -234,7 +234,7 @@ class JobStore:
         """Keep a ref that somebody else than our own submit told; False when another attempt has the task.
 
         Two equal orders look alike to a list: whoever has a receipt of the task owns it, and while an equal
-        order is on its way the task may be that one's.
+        order is on its way the task may be that one's. A callback came to the attempt's own nonce: no doubt.
         """
         task = f"{attempt.provider}:{ref.get('id')}"
         async with self._pool.acquire() as connection, connection.transaction():
@@ -248,7 +248,10 @@ class JobStore:
                 attempt.provider,
                 attempt.nonce,
             )
-            if owner is not None or await connection.fetchval(_EQUAL_ORDER_ON_ITS_WAY, attempt.nonce):
+            if owner is not None:
+                return False
+            doubtful = source != "callback"
+            if doubtful and await connection.fetchval(_EQUAL_ORDER_ON_ITS_WAY, attempt.nonce):
                 return False
             await connection.execute(
                 "insert into receipts (nonce, ref, source) values ($1, $2, $3)", attempt.nonce, ref, source
