@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from fairstack_server.accounts.audit import ACTIONS, Actor, note, read_entries
 from fairstack_server.accounts.first_start import create_default_account
 from fairstack_server.cli import register
+from fairstack_server.commands import run as commands
 from fairstack_server.db.connections import Pool
 from fairstack_server.db.dsn import Dsn
 from tests.access.estate import HOOK, Estate
@@ -163,6 +164,8 @@ async def test_commands_are_noted_and_shown(
     monkeypatch.setenv("FAIRSTACK_DATABASE_URL", database.url)
     monkeypatch.setenv("FAIRSTACK_HOME", str(home))
     monkeypatch.setattr(getpass, "getuser", lambda: "maria")
+    # It would set up this whole process for a command, and leave it writing to a stream that is closed.
+    monkeypatch.setattr(commands, "configure_logging", lambda *_: None)
     program = typer.Typer()
     register(program)
 
