@@ -62,8 +62,13 @@ def main(kind: str) -> None:
 
 def pack_frame(head: Head, body: bytes) -> bytes:
     """One frame as it goes over a pipe."""
+    return frame_start(head, len(body)) + body
+
+
+def frame_start(head: Head, body_bytes: int) -> bytes:
+    """What of a frame comes before a body of so many bytes."""
     text = json.dumps(head).encode()
-    return struct.pack(">I", len(text)) + text + struct.pack(">Q", len(body)) + body
+    return struct.pack(">I", len(text)) + text + struct.pack(">Q", body_bytes)
 
 
 #: How a question begins: its head, which nobody has to read.

@@ -44,7 +44,7 @@ _SLACK_SHARE, _SLACK_SECONDS = Fraction(11, 10), Fraction(1)
 _MAX_STREAMS = 32
 _TRIED_PACKETS = 64
 #: Packets that a second may have: sound in its shortest frames has 400.
-_MOST_PACKETS_A_SECOND = 1000
+_MOST_PACKETS_A_SECOND = 500
 
 RecordingKind = Literal["clip", "sound"]
 

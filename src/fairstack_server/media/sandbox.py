@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from fairstack_server.media.child import MAX_BODY_BYTES, MAX_HEAD_BYTES, Head, pack_frame
+from fairstack_server.media.child import MAX_BODY_BYTES, MAX_HEAD_BYTES, Head, frame_start
+from fairstack_server.media.heap import return_large_blocks
 from fairstack_server.media.pictures import CleanImage, ImageRefused
 
 #: With what starting and answering costs, a picture that is given up has cost less than 3 s.
@@ -21,6 +22,7 @@ DECODE_SECONDS = 2.75
 _START_SECONDS = 30.0
 # The child ends a slow decode itself; this is for a child that does not answer at all.
 _SPARE_SECONDS = 2.0
+_PIECE_BYTES = 256 * 1024
 # Where a machine keeps its libraries in an unusual place, the decoders are there as well.
 _KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
@@ -61,9 +63,9 @@ class ConfinedChild:
             try:
                 async with asyncio.timeout(seconds + _SPARE_SECONDS):
                     request = {**head, "seconds": seconds, "asks": sign is not None}
-                    answer, data = await _exchange(process, pack_frame(request, body))
+                    answer, data = await _exchange(process, request, body)
                     if sign is not None and answer.get("question"):
-                        answer, data = await _exchange(process, pack_frame({}, sign(data)))
+                        answer, data = await _exchange(process, {}, sign(data))
             except (TimeoutError, EOFError, OSError, ValueError) as error:
                 await self._stop()
                 raise ChildFailed(f"confined {self._kind} process: {type(error).__name__}") from error
@@ -135,7 +137,11 @@ class ImageDecoder:
         return next((child.confinement for child in self._children if child.confinement), None)
 
     async def start(self) -> None:
-        """Start every child now; else each starts with its first image."""
+        """Start every child now; else each starts with its first image.
+
+        From then on this process gives the memory of large files back when they are gone.
+        """
+        return_large_blocks()
         for child in self._children:
             await child.start()
 
@@ -165,9 +171,13 @@ class ImageDecoder:
             await child.aclose()
 
 
-async def _exchange(process: asyncio.subprocess.Process, frame: bytes) -> tuple[Head, bytes]:
+async def _exchange(process: asyncio.subprocess.Process, head: Head, body: bytes) -> tuple[Head, bytes]:
     assert process.stdin is not None
-    process.stdin.write(frame)
+    process.stdin.write(frame_start(head, len(body)))
+    # In pieces, because what the pipe does not take at once is copied.
+    for start in range(0, len(body), _PIECE_BYTES):
+        process.stdin.write(body[start : start + _PIECE_BYTES])
+        await process.stdin.drain()
     await process.stdin.drain()
     return await _read_frame(process)
 
