@@ -12,12 +12,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import ctypes
 import gc
 import os
 import sys
 import time
 
+from fairstack_server.media.fetch import MediaFetch
+from fairstack_server.media.pictures import ImageRefused
 from tests.campaigns import Figure, report
 from tests.media.besieged import resident_bytes
 from tests.media.damage import damaged_boxes, turned_bits
@@ -26,9 +27,12 @@ from tests.media.mutants import flipped_pictures, mutated_clips
 from tests.media.parts import Media, media_parts
 from tests.media.peers import misbehaving_peers
 from tests.media.siege import siege
-from tests.media.tally import MB, Plan, Tally, growth
+from tests.media.tally import Plan, Tally, growth
+from tests.media.test_fetch import LoopbackEgress
 from tests.media.watched import Watch, watching
 
+#: Nobody listens there.
+_NOBODY = "http://127.0.0.1:9"
 TRIALS = ("siege", "good", "peers", "flips", "boxes")
 
 
@@ -48,37 +52,29 @@ async def run(plan: Plan) -> tuple[list[Figure], list[str]]:
 async def _in_this_process(plan: Plan, tally: Tally, watch: Watch, media: Media) -> list[Figure]:
     """The trials of single parts; this process is the server then, and must not grow either."""
     figures: list[Figure] = []
-    # What makes the files is loaded, used and paid for before.
+    # What makes the files, and what fetches them, is loaded, used and paid for before.
     next(flipped_pictures(1, plan.seed))
     next(mutated_clips(1, plan.seed))
+    with contextlib.suppress(ImageRefused):
+        await MediaFetch(LoopbackEgress(_NOBODY), media.decoder).fetch_image(_NOBODY)
     watch.take()
     gc.collect()
-    _give_back_free_memory()
     before = resident_bytes()
     if "good" in plan.trials:
         figures += await honest_clips(plan, tally, media)
     if "peers" in plan.trials:
-        figures += await misbehaving_peers(tally, media, 10.0 if plan.every == 1 else 6.0)
+        figures += await misbehaving_peers(plan, tally, media, 10.0 if plan.every == 1 else 6.0)
     if "flips" in plan.trials:
         figures += await turned_bits(plan, tally, watch, media, _at_once())
     if "boxes" in plan.trials:
         figures += await damaged_boxes(plan, tally, watch, media)
     confined = media.decoder.confinement
     gc.collect()
-    kept = resident_bytes() - before
-    _give_back_free_memory()
     return [
         *figures,
-        Figure("memory, free pages included", f"{kept / MB:+.1f} MB"),
         growth("memory of this process", resident_bytes() - before),
         Figure("confinement", str(confined), confined == "seccomp+rlimits"),
     ]
-
-
-def _give_back_free_memory() -> None:
-    """What the allocator keeps for the next request is not held by anybody; other systems do as they do."""
-    with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _at_once() -> int:

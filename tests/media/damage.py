@@ -20,6 +20,9 @@ from tests.media.parts import LONGEST_SECONDS, Media
 from tests.media.tally import MOST_SECONDS, Plan, Tally
 from tests.media.watched import Watch, name_of
 
+#: Of the damaged clips each such one goes through the confined children as well, up to a thousand.
+_LEAST_SAMPLE = 5
+
 
 async def turned_bits(plan: Plan, tally: Tally, watch: Watch, media: Media, at_once: int) -> list[Figure]:
     """Pictures with turned bits through the confined decoder: clean, or refused in words."""
@@ -65,7 +68,7 @@ async def _decoded(tally: Tally, decoder: ImageDecoder, mutant: Mutant) -> str:
 async def damaged_boxes(plan: Plan, tally: Tally, watch: Watch, media: Media) -> list[Figure]:
     """Clips with damaged boxes through the walk and the move of the index, and some through the children."""
     outcomes: Counter[str] = Counter()
-    sample = max(1, plan.boxes // 1000)
+    sample = max(_LEAST_SAMPLE, plan.boxes // 1000)
     slowest = 0.0
     for mutant in plan.chosen(mutated_clips(plan.boxes, plan.seed)):
         path = media.folder / f"box-{mutant.number}"

@@ -11,9 +11,10 @@ import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import av
 
 from tests.media.conftest import make_clip
 
+Make = Callable[[], bytes]
 _SIZES = ((64, 48), (96, 160), (256, 144))
 _RATES: tuple[Fraction | int, ...] = (24, 30, Fraction(30_000, 1001))
 _SHAPES: dict[str, dict[str, Any]] = {
@@ -51,21 +53,31 @@ class Told:
     audio: bool
 
 
-def good_clips() -> Iterator[tuple[str, bytes]]:
-    """More than 50 clips that are exactly what they say."""
-    for (width, height), rate, (name, how) in itertools.product(_SIZES, _RATES, _SHAPES.items()):
-        yield f"{width}x{height} at {float(rate):g}, {name}", make_clip(size=(width, height), fps=rate, **how)
-    for name, how in _CODECS.items():
-        for rate in (12, 25, 60):
-            yield f"{name} at {rate}", make_clip(size=(64, 48), fps=rate, **how)
-    plain = make_clip(size=(64, 48))
-    for name, (a, b, c, d) in _QUARTERS.items():
-        turned = bytearray(plain)
-        one = 65_536
-        struct.pack_into(">5i", turned, plain.index(b"tkhd") + 44, a * one, b * one, 0, c * one, d * one)
-        yield name, bytes(turned)
-    yield "one frame", make_clip(frames=1, fps=5)
-    yield "a long one", make_clip(size=(32, 32), frames=2400, dull_frames=2400, fps=60)
+def good_clips() -> list[tuple[str, Make]]:
+    """More than 50 clips that are exactly what they say, each with its maker."""
+    grid = itertools.product(_SIZES, _RATES, _SHAPES.items())
+    clips: list[tuple[str, Make]] = [
+        (
+            f"{size[0]}x{size[1]} at {float(rate):g}, {name}",
+            partial(make_clip, **{"size": size, "fps": rate, **how}),
+        )
+        for size, rate, (name, how) in grid
+    ]
+    clips += [
+        (f"{name} at {rate}", partial(make_clip, **{"size": (64, 48), "fps": rate, **how}))
+        for name, how in _CODECS.items()
+        for rate in (12, 25, 60)
+    ]
+    clips += [(name, partial(_turned, *matrix)) for name, matrix in _QUARTERS.items()]
+    long = partial(make_clip, size=(32, 32), frames=2400, dull_frames=2400, fps=60)
+    return [*clips, ("one frame", partial(make_clip, frames=1, fps=5)), ("a long one", long)]
+
+
+def _turned(a: int, b: int, c: int, d: int) -> bytes:
+    clip = bytearray(make_clip(size=(64, 48)))
+    one = 65_536
+    struct.pack_into(">5i", clip, clip.index(b"tkhd") + 44, a * one, b * one, 0, c * one, d * one)
+    return bytes(clip)
 
 
 def second_opinion(path: Path) -> Told:
@@ -123,8 +135,8 @@ def _by_pyav(path: str) -> dict[str, Any]:
 def write_clips(folder: Path, every: int) -> None:
     """Write each such clip as its number, and `clips.json` with their names."""
     names = []
-    for number, (name, data) in enumerate(itertools.islice(good_clips(), 0, None, every)):
-        (folder / str(number)).write_bytes(data)
+    for number, (name, make) in enumerate(good_clips()[::every]):
+        (folder / str(number)).write_bytes(make())
         names.append(name)
     (folder / "clips.json").write_text(json.dumps(names))
 

@@ -14,7 +14,7 @@ from fairstack_server.media.recordings import RecordingRefused
 from tests.campaigns import Figure
 from tests.media.hostile_peers import RunningPeer, running_peer
 from tests.media.parts import Media
-from tests.media.tally import MB, Tally
+from tests.media.tally import MB, Plan, Tally
 from tests.media.test_fetch import LoopbackEgress
 
 Call = Callable[[], Awaitable[object]]
@@ -22,11 +22,15 @@ Call = Callable[[], Awaitable[object]]
 _SPARE_SECONDS = 3.0
 
 
-async def misbehaving_peers(tally: Tally, media: Media, seconds: float) -> list[Figure]:
+async def misbehaving_peers(plan: Plan, tally: Tally, media: Media, seconds: float) -> list[Figure]:
     """Peers that misbehave while they serve a picture, a clip of a user, a clip of a provider."""
     async with running_peer() as peer:
         calls = _calls(peer, media, seconds)
-        refusals = (_refused(tally, number, *call, seconds) for number, call in enumerate(calls))
+        refusals = (
+            _refused(tally, number, *call, seconds)
+            for number, call in enumerate(calls)
+            if plan.number in (None, number)
+        )
         slowest = max(await asyncio.gather(*refusals))
     left = len(list((media.folder / "incoming").iterdir()))
     said = f"{len(peer.ways)} ways x 3, slowest {slowest:.1f} s of {seconds:g}, {left} files left"

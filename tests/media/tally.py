@@ -12,6 +12,7 @@ from tests.media.watched import SIGSYS, Watch
 MOST_CHILD_BYTES = 512 * 1024 * 1024
 MOST_GROWTH_BYTES = 20 * 1024 * 1024
 MOST_SECONDS = 3.0
+MOST_CLOCK_SECONDS = 12.0
 MB = 1024 * 1024
 _SIGKILL = 9
 
@@ -89,8 +90,11 @@ class Tally:
                 "memory of a child", f"{peak[0] // MB} MB at most ({peak[1]})", peak[0] <= MOST_CHILD_BYTES
             ),
             Figure("work for a file", f"{work[0]:.2f} s at most ({work[1]})", work[0] <= MOST_SECONDS),
+            # The clock runs on while others use the machine; what one file may cost is the work.
             Figure(
-                "time for a file", f"{slowest[0]:.2f} s at most ({slowest[1]})", slowest[0] <= MOST_SECONDS
+                "time for a file",
+                f"{slowest[0]:.2f} s at most ({slowest[1]})",
+                slowest[0] <= MOST_CLOCK_SECONDS,
             ),
         ]
 
