@@ -116,7 +116,7 @@ async def _run(told: argparse.Namespace, line: socket.socket, listeners: Sequenc
         await campaign.find_plants()
         kills, seconds, cpu = theatre.kills, time.monotonic() - began, theatre.cpu_seconds
     rate = f"{kills:,} SIGKILLs in {seconds:.0f} s, {kills / seconds:.1f}/s"
-    rate += f"; {cpu / kills:.2f} s of a core each in the gateway; seed {told.seed}"
+    rate += f"; {cpu / kills:.2f} s of a core each; seed {told.seed}"
     return report(campaign.figures, rate)
 
 

@@ -17,7 +17,7 @@ from tests.chaos.judge import Standing, faults, has_queue_row, standing, tasks_o
 from tests.chaos.stage import Stage
 from tests.chaos.zygote import Process
 
-_LOOK_SECONDS = 0.02
+_LOOK_SECONDS = 0.04
 _REST_SECONDS = 2.0
 _LAST_POINTS_SECONDS = 0.1
 #: By then a successor has begun with the job, if it will.
@@ -211,13 +211,19 @@ class Scene:
         """Until this life or its order has ended, or so many seconds are over; time passes as needed."""
         until = None if seconds is None else time.monotonic() + seconds
         while life.status is None and (until is None or time.monotonic() < until):
-            with contextlib.suppress(*_NO_DATABASE):
-                now = await standing(self.stage, self.prompt)
-                if now.is_settled and self._order is not None and self._order.done():
-                    return
-                await self._pass_time(now)
+            if self._order is not None and self._order.done() and await self._is_settled():
+                return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(life.ended.wait(), _LOOK_SECONDS)
+
+    async def _is_settled(self) -> bool:
+        """Whether nothing more is to come; what can only be waited for is helped on."""
+        with contextlib.suppress(*_NO_DATABASE):
+            now = await standing(self.stage, self.prompt)
+            if now.is_settled:
+                return True
+            await self._pass_time(now)
+        return False
 
     async def _pass_time(self, now: Standing) -> None:
         """What is only waited for comes: a job's longest time, a dead sender's lease, a dead queue row."""

@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -47,8 +48,8 @@ class Theatre:
 
     @property
     def cpu_seconds(self) -> float:
-        """What all lives have used so far, without PostgreSQL."""
-        return self._forge.cpu_seconds
+        """CPU time so far: of the lives, of the backends that have ended, and of the harness."""
+        return self._forge.cpu_seconds + self._backends_seconds() + time.process_time()
 
     async def find(self, plants: Mapping[str, Case]) -> list[str]:
         """Plant each bug in the lives of its case; which of them the case's faults do not show."""
@@ -90,6 +91,13 @@ class Theatre:
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
         await self._postgres.start()
+
+    def _backends_seconds(self) -> float:
+        pid = self._postgres.status().pid
+        if pid is None:
+            return 0.0
+        user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[13:15]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     async def _work(self, number: int, waiting: Iterator[Case], played: list[Played]) -> None:
         case = next(waiting, None)
