@@ -17,6 +17,7 @@ from fairstack_server.jobs.cancel import Cancelling
 from fairstack_server.jobs.job import Attempt, AttemptOutcome, Failure, IllegalMove, Job, State
 from fairstack_server.jobs.placement import NewJob, Placement
 from fairstack_server.jobs.reading import JobReader
+from fairstack_server.jobs.reports import ProviderReports
 from fairstack_server.jobs.settle import Settlement
 from fairstack_server.jobs.store import JobStore, LeaseLost
 from fairstack_server.jsonvalue import JSONObject
@@ -29,6 +30,9 @@ from tests.simulation.stages import Stage
 from tests.simulation.users import ACCOUNT, KEY
 
 _TIMEOUT_SECONDS = 30.0
+_REPORT: JSONObject = dict.fromkeys(
+    ("why", "since", "next_probe_at", "paused_until", "last_success_at", "last_error", "key")
+) | {"state": "closed", "permanent": False, "in_flight": 0, "waiting": 0}
 _START = datetime(2100, 1, 1, tzinfo=UTC)
 #: Tables that are compared at the end, with the columns that differ by the hour or the counter left out.
 TABLES: Mapping[str, frozenset[str]] = {
@@ -88,7 +92,8 @@ class Acts:
             *(self._search,) * 2,
             *(self._end,) * 3,
             self._late,
-            self._cancel,
+            *(self._cancel,) * 3,
+            self._report,
             *(self._take_due,) * 2,
             *(self._record,) * 3,
         )
@@ -111,7 +116,7 @@ class Acts:
     async def _place(self) -> Any:
         self._count += 1
         number = self._count
-        key = self._dice.choice([None, "k1", "k2", "k3"])
+        key = self._dice.choice([None, "k1", "k2", f"k{number}"])
         job = NewJob(
             id=f"job_{number}",
             account_id=ACCOUNT,
@@ -266,6 +271,16 @@ class Acts:
         caller = Caller(ACCOUNT, KEY, "live", frozenset())
         record = await self._reader.get(caller, self._dice.choice(self._job_ids))
         return await self._cancelling.cancel(record)
+
+    async def _report(self) -> Any:
+        worker_id = self._worker()
+        if worker_id is None:
+            return None
+        reports = ProviderReports(self._stage.pool, _TIMEOUT_SECONDS)
+        await reports.write(worker_id, {"fal": _REPORT | {"in_flight": self._dice.randint(0, 3)}})
+        if self._dice.random() < 0.3:
+            await reports.forget_the_dead()
+        return await reports.merged()
 
     async def _take_due(self) -> Any:
         # One of a host at a time, each at a time of its own: between equals the order is anybody's.

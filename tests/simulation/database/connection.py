@@ -62,9 +62,9 @@ class Statements:
         return self._known.find(sql)
 
     @property
-    def texts(self) -> Iterable[str]:
-        """Every statement, blanks aside."""
-        return list(self._known)
+    def unused(self) -> set[str]:
+        """Names of the functions of statements that nobody has run."""
+        return self._known.unused
 
 
 class MemoryConnection:

@@ -253,13 +253,6 @@ def insert_clip(tx: Transaction, *values: Any) -> Rows:
     return []
 
 
-@JOBS.of(f"select {reading._COLUMNS} from jobs where id = any($1)")
-def read_jobs(tx: Transaction, job_ids: Sequence[str]) -> Rows:
-    """Jobs as their owners see them."""
-    rows = [row for row in (tx.get("jobs", it) for it in job_ids) if row is not None]
-    return only(rows, *[name.strip() for name in reading._COLUMNS.split(",")])
-
-
 @JOBS.of(
     f"""
             select {reading._COLUMNS} from jobs
@@ -271,6 +264,6 @@ def read_own_jobs(
     tx: Transaction, job_ids: Sequence[str], account_ids: Sequence[str], modes: Sequence[str]
 ) -> Rows:
     """Jobs that are of the account and mode that they must be of."""
-    asked = set(zip(job_ids, account_ids, modes, strict=True))
-    rows = read_jobs(tx, job_ids)
-    return [row for row in rows if (row["id"], row["account_id"], row["mode"]) in asked]
+    asked = zip(job_ids, account_ids, modes, strict=True)
+    rows = [row for job_id, *of in asked for row in job(tx, job_id) if [row["account_id"], row["mode"]] == of]
+    return only(rows, *[name.strip() for name in reading._COLUMNS.split(",")])

@@ -150,23 +150,6 @@ def give_back_spending(tx: Transaction, scope_ids: Sequence[str], placed_at: dat
     return []
 
 
-@MONEY.of(sql._LOCK_WALLET)
-def lock_wallet(tx: Transaction, account_id: str, mode: str) -> Rows:
-    """The balances, locked."""
-    row = tx.get("wallets", account_id, mode)
-    if row is None:
-        return []
-    tx.lock("wallets", account_id, mode)
-    return only([row], "available_micros", "held_micros")
-
-
-@MONEY.of(sql._BALANCE)
-def balance(tx: Transaction, account_id: str, mode: str) -> Rows:
-    """The balances."""
-    row = tx.get("wallets", account_id, mode)
-    return [] if row is None else only([row], "available_micros", "held_micros")
-
-
 def _transaction_row(
     led_id: str, account_id: str, mode: str, kind: str, micros: int, job_id: str | None
 ) -> Row:

@@ -34,7 +34,6 @@ def wake(tx: Transaction, job_ids: Sequence[str]) -> Rows:
 
 
 @QUEUE.of(_FORGET)
-@QUEUE.of("delete from pgqueuer where dedupe_key = any($1)")
 def forget(tx: Transaction, job_ids: Sequence[str]) -> Rows:
     """Delete whatever rows these jobs have."""
     for row in list(tx.all("queue")):

@@ -44,8 +44,11 @@ class Meanings:
             self._found[sql] = found
         return found
 
-    def __iter__(self) -> Any:
-        return iter(self._meanings)
+    @property
+    def unused(self) -> set[str]:
+        """Names of the functions of statements that nobody has run."""
+        used = {_plain(sql) for sql in self._found}
+        return {meaning.__name__ for sql, meaning in self._meanings.items() if sql not in used}
 
     def add(self, others: Meanings) -> None:
         """Know the statements of the others too."""
