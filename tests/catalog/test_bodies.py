@@ -21,6 +21,7 @@ from tests.upstreams.fal_schema import complaints
 
 FILE = InputFile("image/png", "0" * 64, "/nowhere.png", "https://example.com/copy.png")
 
+CLIP = InputFile("video/mp4", "2" * 64, "/nowhere.mp4", "https://example.com/copy/clip.mp4")
 REFERENCE = InputFile("image/png", "1" * 64, "/nowhere-else.png", "https://example.com/reference.png")
 
 
@@ -54,7 +55,7 @@ def body_of(
         image=FILE if "image" in settled.inputs else None,
         end_image=FILE if "end_image" in settled.inputs else None,
         images=(REFERENCE,) if "images" in settled.inputs else (),
-        video=FILE if "video" in settled.inputs else None,
+        video=CLIP if "video" in settled.inputs else None,
         audio_track=FILE if "audio_url" in settled.inputs else None,
         options=settled.options,
         field_map=route.field_map,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.gateway.running import Running, running_gateway
 from tests.providers_e2e.conftest import MODELS, PRICE_MICROS, PUBLIC, Stage
 from tests.upstreams.replicate import FakeReplicate
 from tests.upstreams.tasks import TaskUpstream
-from tests.upstreams.upstream import Script, Task
+from tests.upstreams.upstream import Script, Task, Upstream
 from tests.upstreams.vertex import FakeVertex
 
 EVERY = (
@@ -58,6 +59,15 @@ async def _until_asked(stage: Stage, provider: str, prompt: str) -> None:
             return
         await stage.gateway.gateway.clock.sleep(0.02)
     raise AssertionError("the order never came")
+
+
+async def _until_acted_out(fake: Upstream) -> None:
+    """Wait until the stand-in has no more faults planned."""
+    for _ in range(500):
+        if not fake.faults.planned:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"never acted out: {fake.faults.planned}")
 
 
 async def _call_back(stage: Stage, provider: str, body: bytes, headers: dict[str, str]) -> int:
@@ -175,6 +185,7 @@ async def test_a_callback_brings_a_lost_receipt_back(stage: Stage, provider: str
         fake.faults.add("http_500", on="status", after=False)
     submitted = await stage.gateway.submit(stage.order(provider, prompt))
     await _until_asked(stage, provider, prompt)
+    await _until_acted_out(fake)
     body = fake.callback_body(fake.last_task)
     assert await _call_back(stage, provider, body, fake.callback_headers(body)) == 200
     await _check_clip(stage.gateway, await stage.gateway.wait(submitted.json["id"]))
