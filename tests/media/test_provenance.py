@@ -7,7 +7,7 @@ import io
 import json
 import shutil
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -299,7 +299,7 @@ def operator_files(folder: Path, key: Any, days: int = 30) -> dict[str, str]:
     }
 
 
-KEYS = {
+KEYS: dict[str, Callable[[], Any]] = {
     "es256": lambda: ec.generate_private_key(ec.SECP256R1()),
     "es384": lambda: ec.generate_private_key(ec.SECP384R1()),
     "es512": lambda: ec.generate_private_key(ec.SECP521R1()),

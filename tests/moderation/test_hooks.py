@@ -224,7 +224,7 @@ async def test_only_the_operators_own_address_may_be_private() -> None:
     ],
     ids=["both", "missing", "unclosed", "unsigned", "no_secret"],
 )
-def test_settings_that_cannot_be_meant_stop_the_start(settings: dict[str, str]) -> None:
+def test_settings_that_cannot_be_meant_stop_the_start(settings: dict[str, Any]) -> None:
     """A server whose operator wants a check never starts without one."""
     with pytest.raises(SettingsError, match="FAIRSTACK_MODERATION"):
         built(**settings)
