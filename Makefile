@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test node check audit bench lock fmt clean
+.PHONY: help setup demo serve test node check audit bench chaos proofs lock fmt clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -74,6 +74,14 @@ bench: .venv/.installed-dev ## Measure submits/s, gets/s and the overhead of a j
 	@$(BIN)/python -m bench
 
 # PYTHON=python3.12 compares those clients, too, that want a newer Python than ours.
+chaos: .venv/.installed-dev ## Kill it everywhere, then simulate years of faults: half an hour and more
+	@$(BIN)/python -m tests.chaos.campaign
+	@$(BIN)/python -m tests.simulation.campaign
+
+proofs: .venv/.installed-dev ## Prove egress, books, webhooks, lost answers, media, access: see docs/explain/proofs.md
+	@for area in egress wallet webhooks lost_answers media access; do \
+	  echo; echo "  $$area"; $(BIN)/python -m tests.$$area.campaign || exit 1; done
+
 parity: ## Compare our requests with the vendors' own clients, installed for this alone
 	@venv=$$(mktemp -d) && trap 'rm -rf "$$venv"' EXIT && \
 	  $(or $(PYTHON),$(firstword $(wildcard $(BIN)/python) python3)) -m venv "$$venv" && \
