@@ -25,7 +25,7 @@ _NEXT = {
     "storing": {"completed", "failed"},
 }
 _SILENCE_SECONDS = 30.0
-_DAY_SECONDS = 86400.0
+DAY_SECONDS = 86400.0
 
 
 @dataclass(slots=True)
@@ -217,11 +217,31 @@ class Judge:
         clock = self.world if writer is None else writer
         if clock.now() >= job["deadline_at"]:
             return
-        for vendor, task in self.tasks_of_job[job["id"]]:
+        for vendor, task in self._tasks_held_by(job["id"]):
             if task.is_billed and task.fate != "broken_file":
                 self.find(
                     f"{job['id']} was released as {job['state']} while {vendor.name} works on {task.id}"
                 )
+
+    def _tasks_held_by(self, job_id: str) -> list[tuple[Vendor, Task]]:
+        """Those that it has receipts of; else those that were made for it.
+
+        Equal orders whose answers were lost may get each other's tasks: to a list they are the same.
+        """
+        made = self.tasks_of_job[job_id]
+        vendors = [vendor for vendor, _ in made]
+        refs = [
+            str(row["ref"]["id"])
+            for row in self.world.database.tables["receipts"].values()
+            if self.job_of.get(row["nonce"]) == job_id
+        ]
+        held = [(vendor, vendor.tasks[ref]) for vendor in vendors for ref in refs if ref in vendor.tasks]
+        return held or made
+
+    def is_anothers(self, task: Task) -> bool:
+        """An attempt that it was not made for has its receipt."""
+        receipts = self.world.database.tables["receipts"].values()
+        return any(row["ref"]["id"] == task.id and row["nonce"] != task.nonce for row in receipts)
 
     # --- money and messages
 
@@ -297,7 +317,7 @@ class Judge:
         if delivery["state"] != "pending":
             return False
         wait_seconds = (delivery["next_at"] - self.world.now()).total_seconds()
-        return wait_seconds < 2 * _DAY_SECONDS or self.jumped_seconds < _DAY_SECONDS
+        return wait_seconds < 2 * DAY_SECONDS or self.jumped_seconds < DAY_SECONDS
 
     def _late_clips_to_come(self) -> list[str]:
         tables = self.world.database.tables
@@ -309,6 +329,6 @@ class Judge:
             for vendor, task in self.tasks_of_job[attempt["job_id"]]:
                 findable = vendor.submit_class is SubmitClass.B or vendor.calls_back
                 exists = task.fate == "ok" and not task.stopped and task.nonce == attempt["nonce"]
-                if exists and (task.nonce in known or findable):
+                if exists and (task.nonce in known or findable) and not self.is_anothers(task):
                     to_come.append(attempt["job_id"])
         return to_come

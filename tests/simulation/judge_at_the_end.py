@@ -8,7 +8,7 @@ from typing import Any
 
 from fairstack_server.providers.base import SubmitClass
 from tests.simulation.database.tables import Row
-from tests.simulation.judge import Judge
+from tests.simulation.judge import DAY_SECONDS, Judge
 from tests.simulation.vendors import Task, Vendor
 
 #: A clip that a vendor had finished so long before the deadline must have been given in time.
@@ -58,6 +58,8 @@ class LastJudgement:
         there = max(task.ends_at, task.seen_at)
         left = (job["deadline_at"] - self._world.now()).total_seconds() + self._world.loop.time() - there
         if left < _TIME_ENOUGH_SECONDS or self._came_too_late(task) or job["state"] == "completed":
+            return
+        if self._judge.is_anothers(task):
             return
         if known or self._can_be_found(vendor, task):
             said = f"{vendor.name} had {task.id} {left:.0f} s before the end"
@@ -135,7 +137,9 @@ class LastJudgement:
             self._judge.find(
                 f"{row['id']} was not delivered: {row['state']} after {row['attempts']} attempts"
             )
-        if row["state"] == "disabled" and 410 not in [status for _, _, status in receiver.down]:
+        gone = 410 in [status for _, _, status in receiver.down]
+        # To a clock that runs a month ahead, an address has been dead for a month.
+        if row["state"] == "disabled" and not gone and self._judge.jumped_seconds < DAY_SECONDS:
             self._judge.find(f"{row['id']} was disabled, and its receiver never said 410")
 
     def _judge_receipts(self) -> None:
