@@ -11,28 +11,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import gc
 import os
 import sys
 import time
 
-from fairstack_server.media.fetch import MediaFetch
-from fairstack_server.media.pictures import ImageRefused
 from tests.campaigns import Figure, report
 from tests.media.besieged import resident_bytes
 from tests.media.damage import damaged_boxes, turned_bits
 from tests.media.honest import honest_clips
 from tests.media.mutants import flipped_pictures, mutated_clips
 from tests.media.parts import Media, media_parts
-from tests.media.peers import misbehaving_peers
+from tests.media.peers import honest_peers, misbehaving_peers
 from tests.media.siege import siege
 from tests.media.tally import Plan, Tally, growth
-from tests.media.test_fetch import LoopbackEgress
 from tests.media.watched import Watch, watching
 
-#: Nobody listens there.
-_NOBODY = "http://127.0.0.1:9"
 TRIALS = ("siege", "good", "peers", "flips", "boxes")
 
 
@@ -55,8 +49,8 @@ async def _in_this_process(plan: Plan, tally: Tally, watch: Watch, media: Media)
     # What makes the files, and what fetches them, is loaded, used and paid for before.
     next(flipped_pictures(1, plan.seed))
     next(mutated_clips(1, plan.seed))
-    with contextlib.suppress(ImageRefused):
-        await MediaFetch(LoopbackEgress(_NOBODY), media.decoder).fetch_image(_NOBODY)
+    if "peers" in plan.trials:
+        await honest_peers(media)
     watch.take()
     gc.collect()
     before = resident_bytes()

@@ -24,6 +24,11 @@ class RunningPeer:
     ways: dict[str, str]
     """The URL of each way to misbehave, by its name."""
 
+    @property
+    def honest(self) -> str:
+        """The URL of a picture that is served as it should be."""
+        return f"{self.origin}/{len(self.ways)}"
+
 
 @contextlib.asynccontextmanager
 async def running_peer() -> AsyncIterator[RunningPeer]:
@@ -41,7 +46,8 @@ async def running_peer() -> AsyncIterator[RunningPeer]:
 
 
 async def _serve_for_ever() -> None:
-    ways = list(_ways().values())
+    picture = encoded(photo(350, 240), "PNG")
+    ways = [*_ways().values(), _once(_headers(f"Content-Length: {len(picture)}"), picture)]
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Who is attacked leaves early; that is the point.

@@ -37,6 +37,13 @@ async def misbehaving_peers(plan: Plan, tally: Tally, media: Media, seconds: flo
     return [Figure("hostile peers", said, left == 0)]
 
 
+async def honest_peers(media: Media) -> None:
+    """As many honest pictures as misbehaving peers serve at a time, so that what that needs is there."""
+    async with running_peer() as peer:
+        pictures = MediaFetch(LoopbackEgress(peer.origin), media.decoder, image_timeout_seconds=60)
+        await asyncio.gather(*(pictures.fetch_image(peer.honest) for _ in range(3 * len(peer.ways))))
+
+
 def _calls(peer: RunningPeer, media: Media, seconds: float) -> list[tuple[str, Call]]:
     egress = LoopbackEgress(peer.origin)
     pictures = MediaFetch(
