@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import socket
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 
+from fairstack_server.logs import configure_logging
 from tests.campaigns import Figure, report
 from tests.chaos.cases import (
     CLASSES,
@@ -131,6 +133,9 @@ def main() -> int:
     parser.add_argument("--classes", nargs="+", choices=CLASSES, default=CLASSES)
     parser.add_argument("--case", help="play this case alone")
     told = parser.parse_args()
+    configure_logging("error", "json")
+    # PostgreSQL will be killed under the harness, too; its pool talks of nothing else then.
+    logging.getLogger("asyncpg.pool").setLevel(logging.CRITICAL)
     listeners = [_listener() for _ in range(1 if told.case else told.stages)]
     nursery = prepare(listeners)
     line = fork_zygote(lambda life: live(life, nursery))

@@ -43,6 +43,8 @@ _LATE_IMPORTS = (
     "uvicorn.protocols.http.auto",
     "uvicorn.lifespan.off",
 )
+#: Less than a clip has, and more than anything that a server needs to start.
+_SHORT_BYTES = 100_000
 MODELS = Path(__file__).parent / "catalog"
 _POSTER = Poster(b"\xff\xd8 the poster of a clip \xff\xd9")
 
@@ -193,7 +195,7 @@ def _break_disk(kind: str, times: int) -> None:
     """The disk fails for the first calls of this life: no room, no longer readable, or files cut short."""
     if kind == "short":
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (_SHORT_BYTES, resource.RLIM_INFINITY))
         signal.signal(signal.SIGALRM, lambda *_: _whole_files())
         signal.setitimer(signal.ITIMER_REAL, 0.1 * times)
         return

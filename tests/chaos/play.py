@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -111,6 +112,8 @@ class Scene:
             told[blow.kind] = blow.point
         if blow.kind == "disk":
             told["disk"] = {"kind": blow.point, "times": int(blow.amount)}
+            if blow.point == "short":
+                told["log"] = os.devnull  # the log would be cut short as well
         life = await self.stage.begin(**told)
         match blow.kind:
             case "kill":
@@ -131,7 +134,9 @@ class Scene:
         self.played.kills += life.status == -signal.SIGKILL
         if blow.kind == "kill" and life.status == -signal.SIGKILL:
             self.played.struck.append(blow.point)
-        if life.status != (0 if blow.kind == "term" else -signal.SIGKILL):
+        # A SIGTERM that comes before the server listens to it ends it at once.
+        right = (0, -signal.SIGTERM) if blow.kind == "term" else (-signal.SIGKILL,)
+        if life.status not in right:
             self.played.faults.append(f"a life ended with status {life.status} after {blow}")
 
     async def _later(self, life: Process, blow: Blow) -> None:
