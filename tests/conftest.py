@@ -17,6 +17,8 @@ from typing import Any
 import asyncpg
 import pytest
 
+from fairstack_server import cli
+from fairstack_server.commands import run
 from fairstack_server.db.connections import OwnConnection, Pool
 from fairstack_server.db.dsn import Dsn
 from fairstack_server.db.embedded import EmbeddedPostgres
@@ -129,3 +131,12 @@ def home() -> Iterator[Path]:
     folder = make_folder()
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands_leave_logging_alone() -> Iterator[None]:
+    """A command in this process would bind all later logs to its own output, which is closed by then."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (cli, run):
+            patch.setattr(module, "configure_logging", lambda *_: None)
+        yield

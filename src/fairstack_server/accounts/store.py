@@ -157,7 +157,7 @@ class Accounts:
     async def keys(self, account_id: str, modes: Sequence[Mode] = MODES) -> list[ApiKey]:
         """An account's keys of these modes, oldest first, revoked ones included."""
         rows = await self._pool.fetch(
-            "select * from api_keys where account_id = $1 and mode = any($2) order by created_at, id",
+            "select * from api_keys where account_id = $1 and mode = any($2) order by created_at, mode, id",
             account_id,
             list(modes),
         )
