@@ -181,7 +181,8 @@ class RenderPool:
             await process.stdin.drain()
         while True:
             try:
-                line = await asyncio.wait_for(process.stdout.readline(), self._stall_seconds)
+                async with asyncio.timeout(self._stall_seconds):
+                    line = await process.stdout.readline()
             except TimeoutError:
                 return f"made no frame for {self._stall_seconds:.0f} seconds"
             if not line:

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from fairstack_server.bootstrap import open_gateway
 from fairstack_server.catalog.load import builtin_dir
 from fairstack_server.db.dsn import Dsn
+from fairstack_server.jobs import worker
 from fairstack_server.providers.base import Fault, ProviderError
 from tests.gateway.running import Running, running_gateway
 from tests.upstreams.openai_videos import FakeOpenAIVideos
@@ -23,6 +26,13 @@ PRICE = 48_000
 #: A render that ends when the test says so.
 ENDLESS = Script(render_polls=1_000_000)
 COSTS = '[routes."wan-2-1-t2v:replicate"]\ncost_usd_per_clip = "0.04"\n'
+
+
+@pytest.fixture(autouse=True)
+def worker_that_reports_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a worker sees is shown long before a pause that a vendor asked for is over."""
+    monkeypatch.setattr(worker, "_REPORT_SECONDS", 0.05)
+    monkeypatch.setattr(worker, "_PROBE_SECONDS", 0.1)
 
 
 @dataclass

@@ -98,7 +98,8 @@ async def _next(
     """The next notice; None when the time was over or `call` came first."""
     if call is None:
         with suppress(TimeoutError):
-            return await asyncio.wait_for(inbox.get(), seconds)
+            async with asyncio.timeout(seconds):
+                return await inbox.get()
         return None
     told = asyncio.ensure_future(inbox.get())
     try:
@@ -115,5 +116,6 @@ async def unbroken(work: Awaitable[T], grace_seconds: float) -> T:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         with suppress(Exception):
-            await asyncio.wait_for(task, grace_seconds)
+            async with asyncio.timeout(grace_seconds):
+                await task
         raise

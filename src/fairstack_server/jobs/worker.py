@@ -19,7 +19,7 @@ import structlog
 
 from fairstack_server.clock import Clock
 from fairstack_server.db.connections import OwnConnection, Pool
-from fairstack_server.db.notices import Notices
+from fairstack_server.db.notices import Notice, Notices
 from fairstack_server.db.outage import DATABASE_DOWN
 from fairstack_server.jobs.gates import Gates
 from fairstack_server.jobs.job import Job
@@ -228,18 +228,17 @@ class Worker:
     async def _wait_for_place(self, job: Job, places: asyncio.Semaphore) -> bool:
         """Wait for a place, or for a wish to cancel, which needs none."""
         async with self._notices.of_job(job.id) as inbox:
-            waiting = asyncio.create_task(places.acquire())
+            waiting, told = asyncio.create_task(places.acquire()), asyncio.create_task(_cancel_told(inbox))
             try:
-                while not waiting.done():
-                    told = asyncio.create_task(inbox.get())
-                    await asyncio.wait({waiting, told}, return_when=asyncio.FIRST_COMPLETED)
-                    if told.done() and told.result().kind == "cancel":
-                        break
-                    told.cancel()
+                await asyncio.wait({waiting, told}, return_when=asyncio.FIRST_COMPLETED)
                 return waiting.done()
+            except asyncio.CancelledError:
+                if waiting.done():
+                    places.release()
+                raise
             finally:
-                if not waiting.done():
-                    waiting.cancel()
+                waiting.cancel()
+                told.cancel()
 
     async def _beat(self) -> None:
         """Say that this worker lives; renew the lock if its connection was lost."""
@@ -274,3 +273,9 @@ class Worker:
             except Exception:
                 # A chore that ended would leave jobs behind for good.
                 log.exception("worker.chore_failed", chore=chore.__name__)
+
+
+async def _cancel_told(inbox: asyncio.Queue[Notice]) -> None:
+    """Return when the job's user wants it cancelled."""
+    while (await inbox.get()).kind != "cancel":
+        pass

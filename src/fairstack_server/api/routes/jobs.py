@@ -179,7 +179,8 @@ async def _until_ended(
         record = await gateway.reader.get(caller_of(request), record.id)
         while record.terminal is None and (left := until - gateway.clock.monotonic()) > 0:
             try:
-                notice = await asyncio.wait_for(inbox.get(), min(left, _RECHECK_SECONDS))
+                async with asyncio.timeout(min(left, _RECHECK_SECONDS)):
+                    notice = await inbox.get()
             except TimeoutError:
                 notice = None
             # Progress is read from memory at the end; only changes are worth a query. Notices may be lost,
@@ -237,7 +238,8 @@ async def _events(
             if record.terminal is not None:
                 continue
             try:
-                notice = await asyncio.wait_for(inbox.get(), _RECHECK_SECONDS)
+                async with asyncio.timeout(_RECHECK_SECONDS):
+                    notice = await inbox.get()
             except TimeoutError:
                 yield b": still here\n\n"
                 continue
