@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from fairstack_server.catalog.catalog import Catalog
-from fairstack_server.catalog.load import CatalogError, builtin_dir
+from fairstack_server.catalog.load import CatalogError, Snapshot, builtin_dir, read_catalog
 from fairstack_server.pricing import price_of_default_clip
 from tests.catalog.conftest import TODAY, WriteModel, least
 
@@ -74,6 +76,37 @@ def test_a_snapshot_outlives_a_reload(folder: Path, write: WriteModel) -> None:
     write("tiny", least().replace('"Tiny"', '"Renamed"'))
     catalog.reload()
     assert (before.models["tiny"].name, catalog.get("tiny").name) == ("Tiny", "Renamed")
+
+
+def test_a_route_is_closed_while_a_reload_reads(
+    folder: Path, write: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever closes a route does not wait for a reload in another thread, which then keeps it closed."""
+    write("tiny", least())
+    catalog = Catalog(folder)
+    reading, read_on = threading.Event(), threading.Event()
+
+    def slow_read(builtin: Path, operator: Path | None) -> Snapshot:
+        reading.set()
+        read_on.wait(30)
+        return read_catalog(builtin, operator)
+
+    monkeypatch.setattr("fairstack_server.catalog.catalog.read_catalog", slow_read)
+    reload = threading.Thread(target=catalog.reload)
+    reload.start()
+    reading.wait(30)
+    close = threading.Thread(target=catalog.close_routes, args=({("tiny", "fal", "nobody/tiny"): TODAY},))
+    close.start()
+    close.join(5)
+    waited, seen = close.is_alive(), _ends(catalog)
+    read_on.set()
+    reload.join()
+    close.join()
+    assert (waited, seen, _ends(catalog)) == (False, [TODAY], [TODAY])
+
+
+def _ends(catalog: Catalog) -> list[date | None]:
+    return [route.end_of_life for route in catalog.get("tiny").routes]
 
 
 @pytest.mark.parametrize(

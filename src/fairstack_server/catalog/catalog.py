@@ -59,6 +59,8 @@ class Catalog:
         self._read = self._snapshot = read_catalog(self.builtin, operator)
         self._closed: Mapping[RouteKey, date] = {}
         self._reloading = threading.Lock()
+        # Of its own, for the event loop closes routes: it must not wait until a reload has read all files.
+        self._swapping = threading.Lock()
 
     @property
     def snapshot(self) -> Snapshot:
@@ -77,13 +79,15 @@ class Catalog:
         and ordered before keeps its price and its route.
         """
         with self._reloading:
-            old, self._read = self._snapshot, read_catalog(self.builtin, self.operator)
-            new = self._snapshot = with_closed(self._read, self._closed)
+            read = read_catalog(self.builtin, self.operator)
+            with self._swapping:
+                old, self._read = self._snapshot, read
+                new = self._snapshot = with_closed(read, self._closed)
         return _reloaded(old, new)
 
     def close_routes(self, closed: Mapping[RouteKey, date]) -> None:
         """These routes, and no others, are closed beyond what the files say, also after a reload."""
-        with self._reloading:
+        with self._swapping:
             if closed == self._closed:
                 return
             self._snapshot, self._closed = with_closed(self._read, closed), dict(closed)
