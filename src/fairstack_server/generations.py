@@ -308,7 +308,8 @@ class Generations:
         )
         if not routes.usable:
             left_out = (out.message for out in routes.left_out if out.reason != "not_configured")
-            raise _no_route(model, " ".join(left_out))
+            # What closed the model is said by each of its routes.
+            raise _no_route(model, " ".join(dict.fromkeys(left_out)))
         return [usable.route.provider for usable in routes.usable]
 
 
