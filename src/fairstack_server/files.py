@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Mapping
+import contextlib
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import cast
+from weakref import WeakValueDictionary
 
 import asyncpg
 
@@ -24,6 +26,8 @@ from fairstack_server.media.sniff import recording_type
 from fairstack_server.media.store import MediaStore, StoredFile
 from fairstack_server.providers.base import InputFile
 
+#: Requests of one account whose files are brought in at a time; the others wait for their turn.
+ACCOUNT_FETCHES = 2
 _EXTENSIONS = {
     "image/png": "png",
     "image/jpeg": "jpg",
@@ -70,6 +74,17 @@ class Files:
         self._recordings = recordings
         self._work_dir = work_dir
         self._max_bytes = max_bytes
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    @contextlib.asynccontextmanager
+    async def turn(self, caller: Caller) -> AsyncIterator[None]:
+        """Whoever brings files in waits here, once, so that no account fills the disk or the decoder's queue.
+
+        The decoder takes one picture after another, whose ever it is: a slow one holds up those behind it.
+        """
+        turns = self._turns.setdefault(caller.account_id, asyncio.Semaphore(ACCOUNT_FETCHES))
+        async with turns:
+            yield
 
     async def upload(self, caller: Caller, data: bytes, content_type: str) -> FileRecord:
         """Keep a clean copy of a picture, or a measured clip or sound as it is.
@@ -77,10 +92,11 @@ class Files:
         Raises UnsupportedMediaType, PayloadTooLarge.
         """
         try:
-            if recording_type(data) is not None:
-                stored = await self._keep_recording(data, content_type)
-            else:
-                stored = await self._keep_picture(data, content_type)
+            async with self.turn(caller):
+                if recording_type(data) is not None:
+                    stored = await self._keep_recording(data, content_type)
+                else:
+                    stored = await self._keep_picture(data, content_type)
         except (ImageRefused, RecordingRefused) as refused:
             raise UnsupportedMediaType(f"The file was refused: {refused}.") from refused
         row = await self._pool.fetchrow(

@@ -11,7 +11,6 @@ from decimal import Decimal
 from math import gcd
 from typing import cast
 from urllib.parse import urlsplit
-from weakref import WeakValueDictionary
 
 from PIL import Image, ImageDraw
 
@@ -32,8 +31,6 @@ from fairstack_server.media.recordings import RecordingKind, RecordingRefused
 from fairstack_server.media.store import MediaStore, NotStored, StoredFile
 from fairstack_server.providers.file_urls import INLINE_MAX_BYTES
 
-#: Requests of one account whose clips or sounds are brought in at a time; the others wait for their turn.
-ACCOUNT_FETCHES = 2
 _IMAGE_ROLES = ("image", "end_image")
 _KINDS: dict[RecordingRole, RecordingKind] = {"video": "clip", "audio_url": "sound"}
 _EXAMPLES: dict[RecordingKind, Callable[[], bytes]] = {"clip": example_clip, "sound": example_sound}
@@ -82,7 +79,6 @@ class Inputs:
         self._max_bytes = max_bytes
         self._public = public
         self._examples: dict[RecordingKind, bytes] = {}
-        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     def check(self, ask: VideoAsk) -> None:
         """Raise BadRequest for an address that may not be fetched; fetches nothing."""
@@ -103,22 +99,22 @@ class Inputs:
         Raises BadRequest `image_refused` with the field.
         """
         found, wanted = _pictures(ask), _recordings(ask)
-        pictures = tuple([(role, await self._picture(caller, role, source)) for role, source in found])
-        if not wanted:
-            yield Fetched(pictures)
+        if not found and not wanted:
+            yield Fetched(())
             return
         async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(self._turn(caller))
+            await stack.enter_async_context(self._files.turn(caller))
+            pictures = [(role, await self._picture(caller, role, source)) for role, source in found]
             recordings = [
                 (role, await stack.enter_async_context(self._recording(caller, role, source)))
                 for role, source in wanted
             ]
-            yield Fetched(pictures, tuple(recordings))
+            yield Fetched(tuple(pictures), tuple(recordings))
 
     async def measure(self, caller: Caller, ask: VideoAsk, role: RecordingRole) -> Decimal:
         """Seconds of the clip or sound in that role; nothing is kept. Raises BadRequest `image_refused`."""
         source = dict(_recordings(ask))[role]
-        async with self._turn(caller), self._recording(caller, role, source) as recording:
+        async with self._files.turn(caller), self._recording(caller, role, source) as recording:
             return _seconds(recording)
 
     def check_reach(self, fetched: Fetched, by_upload: Collection[str], providers: Collection[str]) -> None:
@@ -204,13 +200,6 @@ class Inputs:
         if kind not in self._examples:
             self._examples[kind] = await asyncio.to_thread(_EXAMPLES[kind])
         return self._examples[kind]
-
-    @contextlib.asynccontextmanager
-    async def _turn(self, caller: Caller) -> AsyncIterator[None]:
-        """Let nobody fill the disk, nor hold others up who bring one file."""
-        turns = self._turns.setdefault(caller.account_id, asyncio.Semaphore(ACCOUNT_FETCHES))
-        async with turns:
-            yield
 
     async def _own_file(self, caller: Caller, role: str, source: str, max_bytes: int) -> StoredFile | None:
         """A file that lies in our store: named by its id or by our own media URL."""
