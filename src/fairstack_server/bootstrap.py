@@ -259,6 +259,7 @@ def _generations(shared: _Shared, gate: WebhookGate, stack: contextlib.AsyncExit
             shared.media,
             shared.fetch,
             shared.recordings,
+            shared.providers,
             max_bytes=settings.image_max_bytes,
             public=bool(settings.public_url),
         ),

@@ -28,7 +28,7 @@ from fairstack_server.errors import (
 )
 from fairstack_server.ids import new_id
 from fairstack_server.inputs import Fetched
-from fairstack_server.jobs.orders import BY_UPLOAD, LOCAL
+from fairstack_server.jobs.orders import LOCAL
 from fairstack_server.jobs.placement import KeyReused, NewJob, Placed, Placement, Replayed
 from fairstack_server.jsonvalue import JSON, JSONObject
 from fairstack_server.judging import RequestJudge
@@ -92,8 +92,8 @@ class TakesInputs(Protocol):
         """Seconds of the clip or sound in that role; keeps nothing. Raises BadRequest `image_refused`."""
         ...
 
-    def check_reach(self, fetched: Fetched, by_upload: Collection[str], providers: Collection[str]) -> None:
-        """Raise Unavailable for a file that these providers must fetch from this server and cannot."""
+    def check_reach(self, fetched: Fetched, providers: Collection[str]) -> None:
+        """Raise Unavailable for a file that cannot be brought to any of these providers."""
         ...
 
     async def keep(self, fetched: Fetched, settled: Settled) -> JSONObject:
@@ -222,7 +222,7 @@ class Generations:
                 model, settled = self._settle(_measured(ask, files.image_size, seconds))
             micros = self._price(model, settled, ask)
             providers = self._check_available(model, caller, settled, micros, now)
-            self._inputs.check_reach(files, BY_UPLOAD, providers)
+            self._inputs.check_reach(files, providers)
             inputs = await self._inputs.keep(files, settled)
         offer = _Offer(model, settled, inputs, micros)
         return await self._accept(_new_job(caller, ask, idempotency, offer, now, write))

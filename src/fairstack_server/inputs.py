@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from math import gcd
@@ -29,7 +29,8 @@ from fairstack_server.media.fetch_recording import FetchedRecording, RecordingFe
 from fairstack_server.media.pictures import CleanImage, ImageRefused
 from fairstack_server.media.recordings import RecordingKind, RecordingRefused
 from fairstack_server.media.store import MediaStore, NotStored, StoredFile
-from fairstack_server.providers.file_urls import INLINE_MAX_BYTES
+from fairstack_server.providers.base import Provider
+from fairstack_server.providers.file_urls import largest_input_bytes
 
 _IMAGE_ROLES = ("image", "end_image")
 _KINDS: dict[RecordingRole, RecordingKind] = {"video": "clip", "audio_url": "sound"}
@@ -68,6 +69,7 @@ class Inputs:
         media: MediaStore,
         fetch: MediaFetch,
         recordings: RecordingFetch,
+        providers: Mapping[str, Provider],
         *,
         max_bytes: int,
         public: bool,
@@ -76,6 +78,7 @@ class Inputs:
         self._media = media
         self._fetch = fetch
         self._recordings = recordings
+        self._providers = providers
         self._max_bytes = max_bytes
         self._public = public
         self._examples: dict[RecordingKind, bytes] = {}
@@ -117,22 +120,40 @@ class Inputs:
         async with self._files.turn(caller), self._recording(caller, role, source) as recording:
             return _seconds(recording)
 
-    def check_reach(self, fetched: Fetched, by_upload: Collection[str], providers: Collection[str]) -> None:
-        """Raise Unavailable for a clip or sound that these providers must fetch from us and cannot.
+    def check_reach(self, fetched: Fetched, providers: Collection[str]) -> None:
+        """Raise Unavailable for a clip or sound that cannot be brought to any of these providers.
 
-        `by_upload`: the providers that are sent the bytes of any file.
+        Where it can be brought to some, an order that another one cannot be given goes to them.
         """
-        needing = sorted(set(providers) - set(by_upload))
+        limits = {
+            name: largest_input_bytes(self._providers.get(name), has_url=self._public) for name in providers
+        }
+        short = {name: limit for name, limit in limits.items() if limit is not None}
+        if not short or len(short) < len(limits):
+            return
+        largest = max(short.values())
         for role, recording in fetched.recordings:
-            if needing and not self._public and recording.bytes > INLINE_MAX_BYTES:
-                raise Unavailable(
-                    f"{role!r} has {recording.bytes} bytes: {', '.join(needing)} must fetch a file of more "
-                    f"than {INLINE_MAX_BYTES} bytes from this server, which has no public address. Send a "
-                    "smaller file, or set FAIRSTACK_PUBLIC_URL on the server.",
-                    code="model_unavailable",
-                    param=role,
-                    allowed={"max_bytes": INLINE_MAX_BYTES},
-                )
+            if recording.bytes > largest:
+                raise self._too_large(role, recording.bytes, largest, sorted(short))
+
+    def _too_large(self, role: str, size: int, largest: int, providers: list[str]) -> Unavailable:
+        """What to do about a clip or sound that fits into no order."""
+        helped = [
+            name for name in providers if largest_input_bytes(self._providers.get(name), has_url=True) is None
+        ]
+        if helped and not self._public:
+            said = (
+                f"{', '.join(helped)} must fetch a file of more than {largest} bytes from this server, which "
+                "has no public address. Send a smaller file, or set FAIRSTACK_PUBLIC_URL on the server."
+            )
+        else:
+            said = f"{', '.join(providers)} takes at most {largest}. Send a smaller file."
+        return Unavailable(
+            f"{role!r} has {size} bytes: {said}",
+            code="model_unavailable",
+            param=role,
+            allowed={"max_bytes": largest},
+        )
 
     async def keep(self, fetched: Fetched, settled: Settled) -> JSONObject:
         """Role -> stored file, brought to the asked ratio where the model's routes take none."""

@@ -52,7 +52,7 @@ async def test_many_pictures_of_one_account_leave_room_for_another(way: str, tmp
     """Of five slow pictures two are worked on at a time, and another account's comes in before the rest."""
     pictures, media = SlowPictures(), MediaStore(tmp_path, "https://media.example.com")
     files = Files(NOBODY, media, pictures, NOBODY, tmp_path, 1000)
-    inputs = Inputs(files, media, pictures, NOBODY, max_bytes=1000, public=False)
+    inputs = Inputs(files, media, pictures, NOBODY, {}, max_bytes=1000, public=False)
 
     async def bring(account: str) -> None:
         caller = Caller(account, f"key of {account}", "live", frozenset())

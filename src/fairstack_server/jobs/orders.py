@@ -23,8 +23,6 @@ from fairstack_server.providers.base import InputFile, Order
 
 #: Renders here, with test keys too; every other provider is played by the sandbox for them.
 LOCAL, SANDBOX = "local", "sandbox"
-#: Providers that are sent the bytes of a file, whatever its size; the others are told where it lies.
-BY_UPLOAD = frozenset({LOCAL, "openai_videos"})
 _NONCE_CHARACTERS = 32
 _SANDBOX_ROUTE = UsableRoute(Route(provider=SANDBOX, endpoint="card"), 0)
 

@@ -244,6 +244,15 @@ class CanResend(Protocol):
     """How long after an order was first sent its nonce surely makes no second task; later it is not sent."""
 
 
+@runtime_checkable
+class LimitsInputs(Protocol):
+    """A provider that is given the bytes of clips and sounds, instead of fetching them from us."""
+
+    def largest_input_bytes(self, *, has_url: bool) -> int | None:
+        """The largest clip or sound of an order; None: any. `has_url`: it could be fetched from us."""
+        ...
+
+
 #: A list or look-up at the provider may lag and its clock may differ: a search begins this long before.
 FIND_SLACK = timedelta(seconds=60)
 

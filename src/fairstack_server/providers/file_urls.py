@@ -9,10 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from fairstack_server.providers.base import InputFile, Order, ProviderError
+from fairstack_server.providers.base import InputFile, LimitsInputs, Order, Provider, ProviderError
 
 #: A file that no vendor can fetch goes inside the order; a larger clip or sound than this does not.
 INLINE_MAX_BYTES: Final = 5 * 1024 * 1024
+
+
+def largest_input_bytes(provider: Provider | None, *, has_url: bool) -> int | None:
+    """The largest clip or sound that an order for this provider can be made of; None: any."""
+    if isinstance(provider, LimitsInputs):
+        return provider.largest_input_bytes(has_url=has_url)
+    return None if has_url else INLINE_MAX_BYTES
 
 
 def files_of(order: Order) -> list[InputFile]:

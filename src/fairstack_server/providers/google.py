@@ -112,6 +112,10 @@ class Google:
         self._work_dir = work_dir
         self._clock = clock
 
+    def largest_input_bytes(self, *, has_url: bool) -> int | None:
+        """What fits inside a request: Vertex fetches no URL."""
+        return INLINE_MAX_BYTES
+
     async def submit(self, order: Order) -> Submission | Failed | RateLimitedUpstream:
         """Start the prediction, once; the route's endpoint is the model."""
         models = f"projects/{self._place.project}/locations/{self._place.location}/publishers/google/models"

@@ -32,7 +32,7 @@ from fairstack_server.providers.base import (
     Succeeded,
 )
 from fairstack_server.providers.body import build_body
-from fairstack_server.providers.file_urls import file_urls, files_of, read_file
+from fairstack_server.providers.file_urls import INLINE_MAX_BYTES, file_urls, files_of, read_file
 from fairstack_server.providers.http import SUBMIT, Answer, Part, ProviderHttp, Sessions
 from fairstack_server.providers.key_checks import failed_check, working_key
 from fairstack_server.providers.list_search import older_than, search_list
@@ -68,6 +68,10 @@ class OpenAIVideos:
         self._http = ProviderHttp(self.name, sessions, base, headers=self._key_header)
         self._clock = clock
         self._dialect = dialect
+
+    def largest_input_bytes(self, *, has_url: bool) -> int | None:
+        """A form carries a file of any size; JSON a URL, or in its place what fits inside."""
+        return None if has_url or self._dialect == "multipart" else INLINE_MAX_BYTES
 
     async def submit(self, order: Order) -> Submission | Failed | RateLimitedUpstream:
         """Create the video, once."""
