@@ -9,7 +9,7 @@ from typing import Any
 
 from fairstack_server.jobs import placement, settle
 from fairstack_server.jobs.failures import unknown_fate
-from fairstack_server.jobs.job import State
+from fairstack_server.jobs.job import Attempt, State
 from fairstack_server.jobs.lifecycle import Lifecycle
 from fairstack_server.jobs.store import JobStore, LeaseLost
 from fairstack_server.wallet import store as wallet
@@ -53,8 +53,8 @@ def late_receipt() -> None:
     """The provider's receipt is kept a little after the job has moved on."""
     late, write = Late(), JobStore.write_receipt
 
-    async def put_off(self: Any, nonce: str, ref: Any, source: str) -> None:
-        late.put_off(write(self, nonce, ref, source))
+    async def put_off(self: Any, attempt: Attempt, ref: Any, source: str) -> None:
+        late.put_off(write(self, attempt, ref, source))
 
     swap(JobStore, write_receipt=put_off)
 

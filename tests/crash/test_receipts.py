@@ -63,6 +63,35 @@ async def test_an_equal_order_on_its_way_keeps_its_task(database: Dsn, home: Pat
             lost = await store.attempt("n2")
             assert lost is not None
             assert not await store.write_found(lost, {"id": "video_1"})
-            await store.write_receipt("n1", {"id": "video_1"}, "answer")
+            first_order = await store.attempt("n1")
+            assert first_order is not None
+            await store.write_receipt(first_order, {"id": "video_1"}, "answer")
             assert not await store.write_found(lost, {"id": "video_1"})
             assert await store.write_found(lost, {"id": "video_2"})
+
+
+async def test_an_answer_that_comes_after_the_search_takes_no_task_away(database: Dsn, home: Path) -> None:
+    """A frozen worker wakes with the answer for a task that an equal order has been given: it stays there."""
+    async with running_gateway(database, home, works=False) as gateway:
+        store, pool = gateway.gateway.jobs, gateway.gateway.pool
+        worker = await pool.fetchval("insert into workers (name) values ('w') returning id")
+        for nonce in ("frozen", "found"):
+            await pool.execute(
+                """
+                insert into attempts
+                    (nonce, job_id, number, provider, endpoint, order_json, worker_id, fence, outcome)
+                values ($1, $2, 1, 'runway', 'wan', '{}', $3, 1, 'unknown')
+                """,
+                nonce,
+                (await gateway.submit(WAN, key=gateway.keys.test)).json["id"],
+                worker,
+            )
+        frozen, found = [await store.attempt(nonce) for nonce in ("frozen", "found")]
+        assert frozen is not None and found is not None
+        assert await store.write_found(found, {"id": "task_1"})
+        await store.write_receipt(frozen, {"id": "task_1"}, "answer")
+        assert await store.receipt("found") == {"id": "task_1"}
+        assert await store.receipt("frozen") is None
+        assert await pool.fetchval("select count(*) from receipts") == 2
+        assert await store.write_found(frozen, {"id": "task_2"})
+        assert await store.receipt("frozen") == {"id": "task_2"}

@@ -223,7 +223,7 @@ class Acts:
             return None
         ref: JSONObject = {"id": self._dice.choice(["t1", "t2", "t3"])}
         if self._dice.random() < 0.3:
-            await self._store.write_receipt(attempt.nonce, ref, "answer")
+            await self._store.write_receipt(attempt, ref, "answer")
             return await self._store.receipt(attempt.nonce)
         source = self._dice.choice(["reconcile", "callback"])
         found = await self._store.write_found(attempt, ref, source)

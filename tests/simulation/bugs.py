@@ -28,12 +28,13 @@ from fairstack_server.providers.base import Provider, ProviderError, Submission,
 from fairstack_server.wallet import store as wallet
 from fairstack_server.webhooks import store as webhooks
 from tests.simulation.database.connection import Statements
-from tests.simulation.database.statements import Meanings, find_all
+from tests.simulation.database.statements import Meanings, find_all, only
 from tests.simulation.database.tables import Row, Transaction
 from tests.simulation.server import Callbacks, Parts, completion_at
 from tests.simulation.simulation import Bug
 
 _OVERWRITE = "planted: overwrite receipt"
+_ANY_RECEIPT = "planted: any receipt"
 PLANTED_SQL = Meanings()
 
 
@@ -47,6 +48,13 @@ def overwrite_receipt(tx: Transaction, nonce: str, ref: JSONObject, source: str)
         row = {"id": tx.database.serial(), "nonce": nonce, "ref": ref, "source": source}
         tx.insert("receipts", row | {"received_at": tx.now})
     return []
+
+
+@PLANTED_SQL.of(_ANY_RECEIPT)
+def any_receipt(tx: Transaction, nonce: str) -> Sequence[Row]:
+    """The newest ref of an attempt, whoever has the task."""
+    rows = sorted(find_all(tx, "receipts", nonce=nonce), key=lambda row: -int(row["id"]))
+    return only(rows[:1], "ref")
 
 
 class TellsAfterwards(Settlement):
@@ -98,16 +106,16 @@ class FreesUnknown(Lifecycle):
 class OverwritesReceipts(JobStore):
     """The newest receipt replaces the one before."""
 
-    async def write_receipt(self, nonce: str, ref: JSONObject, source: str) -> None:
+    async def write_receipt(self, attempt: Attempt, ref: JSONObject, source: str) -> None:
         """Insert or update."""
-        await self._pool.execute(_OVERWRITE, nonce, ref, source)
+        await self._pool.execute(_OVERWRITE, attempt.nonce, ref, source)
 
 
 class _TriesOnce(Waits):
     async def keep_receipt(self, job: Job, attempt: Attempt, ref: JSONObject, source: str) -> None:
         """Once; what an outage takes is gone."""
         with suppress(*DATABASE_DOWN):
-            await self._store.write_receipt(attempt.nonce, ref, source)
+            await self._store.write_receipt(attempt, ref, source)
 
 
 class DropsReceipts(Lifecycle):
@@ -208,8 +216,13 @@ class TakesAnyTask(JobStore):
 
     async def write_found(self, attempt: Attempt, ref: JSONObject, source: str = "reconcile") -> bool:
         """Taken."""
-        await self.write_receipt(attempt.nonce, ref, source)
+        await self.write_receipt(attempt, ref, source)
         return True
+
+    async def receipt(self, nonce: str) -> JSONObject | None:
+        """Whatever is written there."""
+        ref: JSONObject | None = await self._pool.fetchval(_ANY_RECEIPT, nonce)
+        return ref
 
 
 class DoubtsCallbacks(JobStore):

@@ -68,6 +68,20 @@ _EQUAL_ORDER_ON_ITS_WAY = (
 #: Those that were given up count: their tasks are in the list as well.
 _LOST_EQUALS = f"select count(*) {_EQUAL_ORDERS} and other.outcome in ('unknown', 'given_up')"
 
+#: One task's receipts are written one after the other, so that the first of them is everybody's first.
+_KEEP_RECEIPT = """
+    with turn as (select pg_advisory_xact_lock(hashtextextended($4, 0)))
+    insert into receipts (nonce, ref, source) select $1::text, $2::jsonb, $3::text from turn
+"""
+_OWN_RECEIPT = """
+    select r.ref from receipts r join attempts a using (nonce)
+    where r.nonce = $1 and not exists (
+        select 1 from receipts earlier join attempts other using (nonce)
+        where earlier.ref ->> 'id' = r.ref ->> 'id' and earlier.id < r.id
+          and other.provider = a.provider and other.nonce <> a.nonce)
+    order by r.id desc limit 1
+"""
+
 
 class JobStore:
     """Jobs in PostgreSQL."""
@@ -224,11 +238,9 @@ class JobStore:
 
     # --- receipts: append-only, from anybody, at any time
 
-    async def write_receipt(self, nonce: str, ref: JSONObject, source: str) -> None:
+    async def write_receipt(self, attempt: Attempt, ref: JSONObject, source: str) -> None:
         """Keep a provider's receipt. Not fenced: the ref of a paid task is never thrown away."""
-        await self._pool.execute(
-            "insert into receipts (nonce, ref, source) values ($1, $2, $3)", nonce, ref, source
-        )
+        await self._pool.execute(_KEEP_RECEIPT, attempt.nonce, ref, source, _task_of(attempt, ref))
 
     async def write_found(self, attempt: Attempt, ref: JSONObject, source: str = "reconcile") -> bool:
         """Keep a ref that somebody else than our own submit told; False when another attempt has the task.
@@ -236,7 +248,7 @@ class JobStore:
         Two equal orders look alike to a list: whoever has a receipt of the task owns it, and while an equal
         order is on its way the task may be that one's. A callback came to the attempt's own nonce: no doubt.
         """
-        task = f"{attempt.provider}:{ref.get('id')}"
+        task = _task_of(attempt, ref)
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", task)
             owner = await connection.fetchval(
@@ -253,9 +265,7 @@ class JobStore:
             doubtful = source != "callback"
             if doubtful and await connection.fetchval(_EQUAL_ORDER_ON_ITS_WAY, attempt.nonce):
                 return False
-            await connection.execute(
-                "insert into receipts (nonce, ref, source) values ($1, $2, $3)", attempt.nonce, ref, source
-            )
+            await connection.execute(_KEEP_RECEIPT, attempt.nonce, ref, source, task)
         return True
 
     async def held_by_others(self, attempt: Attempt, task_ids: Sequence[str]) -> set[str]:
@@ -276,11 +286,12 @@ class JobStore:
         return 1 + int(await self._pool.fetchval(_LOST_EQUALS, attempt.nonce))
 
     async def receipt(self, nonce: str) -> JSONObject | None:
-        """Newest ref of an attempt."""
-        ref = await self._pool.fetchval(
-            "select ref from receipts where nonce = $1 order by id desc limit 1", nonce
-        )
-        return cast(JSONObject | None, ref)
+        """Newest ref of an attempt whose task is its own.
+
+        The answer to an order may come long after, from a worker that froze. If the search has by then given
+        its task to an equal order, it stays there: one task never pays two jobs.
+        """
+        return cast(JSONObject | None, await self._pool.fetchval(_OWN_RECEIPT, nonce))
 
     # --- late results (ruling 10)
 
@@ -369,3 +380,8 @@ async def tell_many(connection: Connection, notices: Sequence[Notice]) -> None:
     await connection.execute(
         "select pg_notify($1, text) from unnest($2::text[]) text", CHANNEL, [notice_text(n) for n in notices]
     )
+
+
+def _task_of(attempt: Attempt, ref: JSONObject) -> str:
+    """A task among those of all providers."""
+    return f"{attempt.provider}:{ref.get('id')}"

@@ -76,7 +76,7 @@ class Waits:
         """The only copy of a paid task's ref is in our hands: an outage of the database is waited out."""
         while True:
             try:
-                return await self._store.write_receipt(attempt.nonce, ref, source)
+                return await self._store.write_receipt(attempt, ref, source)
             except DATABASE_DOWN as error:
                 log.warning("job.receipt_waits", job=job.id, error=type(error).__name__)
                 if self._clock.now() >= job.deadline_at:

@@ -72,9 +72,10 @@ def given_up(tx: Transaction, since: Any, limit: int) -> Rows:
 # --- receipts
 
 
-@ATTEMPTS.of("insert into receipts (nonce, ref, source) values ($1, $2, $3)")
-def insert_receipt(tx: Transaction, nonce: str, ref: Any, source: str) -> Rows:
-    """Keep a receipt."""
+@ATTEMPTS.of(sql._KEEP_RECEIPT)
+def insert_receipt(tx: Transaction, nonce: str, ref: Any, source: str, task: str) -> Rows:
+    """Keep a receipt, when no other of its task is being written."""
+    tx.lock("advisory", task)
     row = {
         "id": tx.database.serial(),
         "nonce": nonce,
@@ -162,8 +163,24 @@ def lost_equals(tx: Transaction, nonce: str) -> Rows:
     return value(sum(row["outcome"] in ("unknown", "given_up") for row in _equal_orders(tx, nonce)))
 
 
-@ATTEMPTS.of("select ref from receipts where nonce = $1 order by id desc limit 1")
+@ATTEMPTS.of(sql._OWN_RECEIPT)
 def receipt(tx: Transaction, nonce: str) -> Rows:
-    """Newest ref of an attempt."""
-    rows = sorted(find_all(tx, "receipts", nonce=nonce), key=lambda row: -int(row["id"]))
-    return only(rows[:1], "ref")
+    """Newest ref of an attempt of whose task nobody else has an earlier receipt."""
+    mine = tx.get("attempts", nonce)
+    if mine is None:
+        return []
+    own = []
+    for row in find_all(tx, "receipts", nonce=nonce):
+        task = row["ref"].get("id")
+        earlier = (each for each in tx.all("receipts") if each["id"] < row["id"] and each["nonce"] != nonce)
+        if not any(
+            each["ref"].get("id") == task and _provider_of(tx, each["nonce"]) == mine["provider"]
+            for each in earlier
+        ):
+            own.append(row)
+    return only(sorted(own, key=lambda row: -int(row["id"]))[:1], "ref")
+
+
+def _provider_of(tx: Transaction, nonce: str) -> str | None:
+    row = tx.get("attempts", nonce)
+    return None if row is None else str(row["provider"])
