@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ from fairstack_server.db.connections import Pool
 from fairstack_server.errors import NotFound, PayloadTooLarge, UnsupportedMediaType
 from fairstack_server.ids import new_id, random_base62
 from fairstack_server.jsonvalue import JSONObject
+from fairstack_server.leftovers import DAY, Leftovers
 from fairstack_server.media.fetch import MediaFetch
 from fairstack_server.media.fetch_recording import FetchedRecording, RecordingFetch, one_piece
 from fairstack_server.media.pictures import CleanImage, ImageRefused
@@ -28,6 +30,9 @@ from fairstack_server.providers.base import InputFile
 
 #: Requests of one account whose files are brought in at a time; the others wait for their turn.
 ACCOUNT_FETCHES = 2
+#: Copies of a bucket's files on this machine, in `work`; each is read right after it was asked for.
+_COPIES = "inputs"
+_COPIES_KEPT_SECONDS = DAY
 _EXTENSIONS = {
     "image/png": "png",
     "image/jpeg": "jpg",
@@ -75,6 +80,12 @@ class Files:
         self._work_dir = work_dir
         self._max_bytes = max_bytes
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    @property
+    def leftovers(self) -> list[Leftovers]:
+        """What a killed server leaves of files that came in, and copies for orders that are long over."""
+        copies = Leftovers(self._work_dir / _COPIES, "*", _COPIES_KEPT_SECONDS)
+        return [self._recordings.leftovers, copies]
 
     @contextlib.asynccontextmanager
     async def turn(self, caller: Caller) -> AsyncIterator[None]:
@@ -146,8 +157,8 @@ class Files:
         key = str(stored["key"])
         path = self._media.path_of(key)
         if path is None:
-            path = self._work_dir / "inputs" / key.replace("/", "-")
-            if not path.exists():
+            path = self._work_dir / _COPIES / key.replace("/", "-")
+            if not await asyncio.to_thread(_is_used, path):
                 await _write(path, self._media.open_range(key, 0, (await self._media.head(key)).bytes))
         return InputFile(
             content_type=str(stored["content_type"]),
@@ -215,6 +226,15 @@ def _there(row: asyncpg.Record | None) -> asyncpg.Record:
     if row is None:
         raise NotFound("The account is gone.")
     return row
+
+
+def _is_used(path: Path) -> bool:
+    """Whether the copy is there; its age begins anew."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 async def _write(path: Path, content: AsyncIterable[bytes]) -> None:

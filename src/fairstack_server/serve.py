@@ -25,7 +25,11 @@ from fairstack_server.db.dsn import DatabaseError, Dsn
 from fairstack_server.db.embedded import EmbeddedPostgres
 from fairstack_server.db.home_lock import HomeLock
 from fairstack_server.db.migrate import migrate
+from fairstack_server.jobs.keeping import clip_leftovers
 from fairstack_server.jobs.queue import QUEUE_SCHEMA, install_queue_schema
+from fairstack_server.leftovers import Leftovers, Sweep
+from fairstack_server.media.certificate import certificate_leftovers
+from fairstack_server.providers.registry import provider_leftovers
 from fairstack_server.settings import Settings
 
 log = structlog.get_logger()
@@ -57,6 +61,8 @@ async def serve(settings: Settings, parts: Sequence[Part] = ("api", "worker")) -
         watch = CatalogWatch(gateway.catalog, settings.catalog_watch_seconds)
         watching = asyncio.create_task(watch.run(), name="catalog")
         stack.callback(watching.cancel)
+        sweeping = asyncio.create_task(Sweep(leftovers_of(gateway), gateway.clock).run(), name="leftovers")
+        stack.callback(sweeping.cancel)
         running: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait(), name="stop")]
         if "api" in parts:
             running.append(asyncio.create_task(_run_api(gateway, settings, stop), name="api"))
@@ -110,6 +116,13 @@ async def _database(settings: Settings, stack: contextlib.AsyncExitStack) -> Dsn
     if not settings.database_url:
         stack.enter_context(HomeLock(settings.home).take(settings.base_url))
     return await prepare_database(settings, stack)
+
+
+def leftovers_of(gateway: Gateway) -> list[Leftovers]:
+    """Every place where a killed server may have left files that it would have removed."""
+    home = gateway.settings.home
+    own = [clip_leftovers(home), certificate_leftovers(home), *provider_leftovers(home)]
+    return [*gateway.media.leftovers, *gateway.files.leftovers, *own]
 
 
 async def _first_start(gateway: Gateway, settings: Settings) -> None:

@@ -6,10 +6,8 @@ import asyncio
 import base64
 import hashlib
 import io
-import os
 import random
 import struct
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -331,15 +329,6 @@ async def test_a_slow_stream_ends_with_its_file(
     with pytest.raises(asyncio.CancelledError):
         await taking
     assert list(tmp_path.iterdir()) == []
-
-
-async def test_what_a_killed_server_left_is_cleared(fetch: RecordingFetch, tmp_path: Path) -> None:
-    """A file that has lain there for two hours goes with the next request; one of a moment ago stays."""
-    for name, age in (("recording-old", 7200), ("recording-new", 60), ("clip-of-a-job", 7200)):
-        (tmp_path / name).write_bytes(b"x")
-        os.utime(tmp_path / name, (time.time() - age,) * 2)
-    await measured(fetch, wav(1), "sound")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip-of-a-job", "recording-new"]
 
 
 def test_kinds_are_told_by_their_first_bytes() -> None:

@@ -17,6 +17,7 @@ from fairstack_server.ids import random_base62
 from fairstack_server.jobs.job import Attempt, Completion, Job
 from fairstack_server.jobs.ports import ClipFiltered, NotAClip
 from fairstack_server.jsonvalue import JSONObject
+from fairstack_server.leftovers import DAY, Leftovers
 from fairstack_server.media.fetch import ClipRefused, FetchedClip, MediaFetch, check_clip
 from fairstack_server.media.poster import PosterMaker
 from fairstack_server.media.provenance import ClipSigner, Origin, SourceType, Stated
@@ -51,6 +52,16 @@ class _Ready:
     stated: Stated | None
 
 
+def clip_folder(home: Path) -> Path:
+    """Where clips lie while they are fetched, checked, signed and judged."""
+    return home / "work" / "incoming"
+
+
+def clip_leftovers(home: Path) -> Leftovers:
+    """What a killed server leaves of them: downloads, and copies moved, signed or read back."""
+    return Leftovers(clip_folder(home), "*.mp4", DAY)
+
+
 class ClipKeeper:
     """Keeps clips."""
 
@@ -60,7 +71,7 @@ class ClipKeeper:
         self._media = media
         self._desk = desk
         self._egress = egress
-        self._folder = home / "work" / "incoming"
+        self._folder = clip_folder(home)
         self._refused = home / "refused" if keeps_refused else None
 
     async def keep(self, job: Job, attempt: Attempt, clip: ClipAt, facts: ClipFacts) -> Completion:

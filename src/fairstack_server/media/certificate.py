@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from fairstack_server.ids import random_base62
+from fairstack_server.leftovers import HOUR, Leftovers
 from fairstack_server.settings import Settings, SettingsError
 
 Algorithm = Literal["es256", "es384", "es512", "ps256", "ed25519"]
@@ -28,6 +29,7 @@ Algorithm = Literal["es256", "es384", "es512", "ps256", "ed25519"]
 #: The purpose "signs C2PA claims"; e-mail protection beside it, for validators that know only older lists.
 _CLAIM_SIGNING = ObjectIdentifier("1.3.6.1.4.1.62558.2.1")
 _VALID_FOR = timedelta(days=10 * 365)
+_OWN_NAME = "signing.pem"
 _RENEWED_BEFORE = timedelta(days=30)
 _CLOCKS_DIFFER = timedelta(days=1)
 _LEAST_RSA_BITS = 2048
@@ -56,7 +58,7 @@ def read_certificate(settings: Settings) -> Certificate:
         return operator_certificate(chain, key)
     if chain is not None or key is not None:
         raise SettingsError("FAIRSTACK_C2PA_CERTIFICATE and FAIRSTACK_C2PA_KEY belong together: set both.")
-    return own_certificate(settings.home / "c2pa")
+    return own_certificate(_own_folder(settings.home))
 
 
 def operator_certificate(chain: Path, key: Path) -> Certificate:
@@ -74,12 +76,21 @@ def operator_certificate(chain: Path, key: Path) -> Certificate:
     return certificate
 
 
+def certificate_leftovers(home: Path) -> Leftovers:
+    """What a killed server leaves: a certificate, and its key, that was on its way to its place."""
+    return Leftovers(_own_folder(home), f".{_OWN_NAME}-*", HOUR)
+
+
+def _own_folder(home: Path) -> Path:
+    return home / "c2pa"
+
+
 def own_certificate(folder: Path) -> Certificate:
     """This server's own certificate, made at the first start and again a month before it expires.
 
     Key and chain lie in one file of mode 0600. Of several processes that start at once, one makes it.
     """
-    path = folder / "signing.pem"
+    path = folder / _OWN_NAME
     with suppress(FileNotFoundError):
         pem = path.read_bytes()
         certificate = _certificate(pem, pem)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import time
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from fairstack_server.egress import Egress, EgressError, Purpose
 from fairstack_server.ids import random_base62
+from fairstack_server.leftovers import HOUR, Leftovers
 from fairstack_server.media.data_url import BadDataUrl, is_data_url, read_data_url
 from fairstack_server.media.prober import RecordingProber
 from fairstack_server.media.recordings import Recording, RecordingKind, RecordingRefused
@@ -19,8 +19,7 @@ from fairstack_server.media.sniff import ClipType, SoundType, agrees, looks_like
 
 _HEAD_BYTES = 16
 _BLANK_BYTES = 1024 * 1024
-#: A file that nobody has written to for so long belongs to no request any more.
-_LEFT_SECONDS = 3600
+_PREFIX = "recording-"
 _WANTED = {"clip": "an MP4 or MOV", "sound": "a WAV, MP3, M4A, AAC, FLAC or Ogg file"}
 
 
@@ -64,6 +63,11 @@ class RecordingFetch:
         """The largest file that is taken."""
         return self._limits.max_bytes
 
+    @property
+    def leftovers(self) -> Leftovers:
+        """What a killed server leaves: of large files, so it goes soon; no request lasts for an hour."""
+        return Leftovers(self._folder, f"{_PREFIX}*", HOUR)
+
     @contextlib.asynccontextmanager
     async def fetched(self, source: str, kind: RecordingKind) -> AsyncIterator[FetchedRecording]:
         """The clip or sound behind an https URL or in a `data:` URL, for the block.
@@ -90,8 +94,8 @@ class RecordingFetch:
 
     @contextlib.asynccontextmanager
     async def _new_file(self) -> AsyncIterator[Path]:
-        await asyncio.to_thread(_clear, self._folder)
-        path = (self._folder / f"recording-{random_base62(16)}").absolute()
+        await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
+        path = (self._folder / f"{_PREFIX}{random_base62(16)}").absolute()
         try:
             yield path
         finally:
@@ -152,15 +156,6 @@ class RecordingFetch:
 async def one_piece(data: bytes) -> AsyncIterator[bytes]:
     """Bytes that are in memory, as content that is read."""
     yield data
-
-
-def _clear(folder: Path) -> None:
-    """Make the folder, and remove what a server that was killed has left in it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob("recording-*"):
-        with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_mtime < time.time() - _LEFT_SECONDS:
-                path.unlink()
 
 
 def _finish(path: Path, facts: Recording) -> str:

@@ -23,12 +23,14 @@ from obstore.exceptions import AlreadyExistsError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from fairstack_server.ids import random_base62
+from fairstack_server.leftovers import DAY, Leftovers
 
 TOKEN_CHARACTERS = 24  # 142 bits: a key that nobody guesses
 Kind = Literal["video", "image", "file"]
 _KEY = re.compile(r"(video|image|file)/[0-9A-Za-z]{22,64}/[a-z0-9][a-z0-9_-]{0,40}\.[a-z0-9]{2,5}")
 _URL = re.compile(r"[a-z][a-z0-9+]*://")
 _FACTS = ".facts"
+_INCOMING = ".incoming-"
 _CHUNK_BYTES = 1024 * 1024
 _IMMUTABLE = "public, max-age=31536000, immutable"
 
@@ -69,6 +71,11 @@ class MediaStore:
             self._folder = Path(str(location).removeprefix("file://")).absolute()
             self._folder.mkdir(parents=True, exist_ok=True)
             self._objects = LocalStore(self._folder)
+
+    @property
+    def leftovers(self) -> list[Leftovers]:
+        """What a killed server leaves: files on their way in. Buckets take a file whole or not at all."""
+        return [] if self._folder is None else [Leftovers(self._folder, f"{_INCOMING}*", DAY)]
 
     async def put_clip(self, path: Path, sha256: str, *, token: str | None = None) -> StoredFile:
         """Store a checked MP4 as `video/<token>/output.mp4`, durable when this returns.
@@ -189,7 +196,7 @@ def _write_once(folder: Path, name: str, content: Path | bytes) -> None:
     """Write and flush, then let the file appear whole. Raises FileExistsError, and never replaces a file."""
     target = folder / name
     target.parent.mkdir(parents=True, exist_ok=True)
-    incoming = folder / f".incoming-{random_base62(TOKEN_CHARACTERS)}"
+    incoming = folder / f"{_INCOMING}{random_base62(TOKEN_CHARACTERS)}"
     try:
         with incoming.open("xb") as out:
             if isinstance(content, Path):

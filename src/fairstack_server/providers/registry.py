@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol, cast, get_args
 
 from fairstack_server.clock import Clock
+from fairstack_server.leftovers import DAY, Leftovers
 from fairstack_server.providers.base import Provider
 from fairstack_server.providers.bfl import ADDRESS as BFL_ADDRESS
 from fairstack_server.providers.bfl import BlackForestLabs
@@ -65,6 +66,9 @@ REQUIRED_SETTINGS: Mapping[str, tuple[str, ...]] = {
     "vidu": ("VIDU_API_KEY",),
     "xai": ("XAI_API_KEY",),
 }
+
+#: The longest job of the catalog takes an hour; another day for late results, and one to spare.
+_CLIPS_KEPT_SECONDS = 3 * DAY
 
 #: A required setting -> another one that does as well.
 INSTEAD: Mapping[str, str] = {
@@ -136,7 +140,7 @@ def build_providers(
     """
     values = settings.providers
     providers: dict[str, Provider] = {}
-    work_dir = settings.home / "work"
+    work_dir = _work_dir(settings.home)
     if render_pool is not None:
         providers[Local.name] = Local(render_pool, work_dir / Local.name)
     if make_card is not None:
@@ -148,6 +152,19 @@ def build_providers(
             except ValueError as error:
                 raise SettingsError(f"{_settings_of(name)} cannot be used: {error}") from None
     return providers
+
+
+def provider_leftovers(home: Path) -> list[Leftovers]:
+    """Clips that providers have made or taken here and no job fetched, half-made ones, pictures to move.
+
+    A job's clip may be asked for until its job is over and has been looked for in vain for another day.
+    """
+    names = sorted({Local.name, Sandbox.name, *BUILDERS})
+    return [Leftovers(_work_dir(home) / name, "*", _CLIPS_KEPT_SECONDS) for name in names]
+
+
+def _work_dir(home: Path) -> Path:
+    return home / "work"
 
 
 def _settings_of(provider: str) -> str:
