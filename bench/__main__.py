@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 
-from bench import client_weight, job_overhead, request_rates, starts
+from bench import client_weight, job_overhead, quotes, request_rates, starts
 from bench.machine import describe, load
 from fairstack_server.logs import configure_logging
 
@@ -16,6 +16,7 @@ PARTS = {
     # First, for a start that finds nothing compiled can be measured once.
     "start": starts.measure_starts,
     "clients": client_weight.measure,
+    "prices": quotes.measure,
     "requests": request_rates.measure,
     "jobs": job_overhead.measure,
 }

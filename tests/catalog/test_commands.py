@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fairstack.cli.main import main
+from fairstack_server.catalog import catalog
 from tests.catalog.conftest import least
 
 Run = Callable[..., tuple[int, str, str]]
@@ -62,8 +63,14 @@ def test_check_tells_notes_by_their_reason(run: Run, own: Path) -> None:
     assert "note   nobody-renders: route fal (nobody/tiny) is off: its cost is unknown" in every
 
 
-def test_check_fails_for_errors_alone(run: Run, own: Path) -> None:
+def test_check_fails_for_errors_alone(
+    run: Run, own: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An error is printed in full and ends with status 1, in text and in JSON."""
+    small = tmp_path_factory.mktemp("built-in")
+    (small / "providers").mkdir()
+    (small / "providers" / "fal.toml").write_text('name = "fal.ai"\n')
+    monkeypatch.setattr(catalog, "builtin_dir", lambda: small)
     (own / "tiny.toml").write_text(least(top='twin = "nobody"'))
     code, out, _ = run("check")
     assert code == 1

@@ -208,7 +208,7 @@ async def test_an_operator_may_let_all_pass_instead(database: Dsn, home: Path) -
 
 async def test_a_late_clip_is_judged_too(database: Dsn, home: Path) -> None:
     """A clip that comes after its job was given up and is refused is given to nobody, and asked of once."""
-    async with staged(database, home) as stage:
+    async with staged(database, home, late_seconds="0.5") as stage:
         stage.hook.answer = refuse("result")
         test = stage.gateway.keys.test
         job = await stage.gateway.ended({"model": "wan-2-1-t2v", "prompt": "test:late"}, key=test)

@@ -15,7 +15,7 @@ _BUGS = (
     "receipt overwritten",
     "cancel releases while the render goes on",
 )
-_SEEDS = 300
+_SEEDS = 100
 _REPLAYS = """
 from tests.simulation.simulation import simulate
 for _ in range(5):

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -37,6 +38,10 @@ _SYNTAX_POSITION = re.compile(r" ?\(at line (\d+), column \d+\)$")
 _KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _PROVIDER_KEY = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
 
+#: Read models that are remembered, by their text: the built-in ones and as many of the operator's.
+_MODELS_KEPT = 1000
+
+T = TypeVar("T")
 EntryT = TypeVar("EntryT", bound=msgspec.Struct)
 
 
@@ -138,55 +143,59 @@ def _read_model(path: Path, reading: _Reading) -> None:
         reading.refuse(path, "", (), f"the model {key!r} is in {reading.files[key]} too: remove one")
         return
     reading.files[key] = path
-    read = _read_entry(path, ModelEntry, reading)
-    if read is None:
-        return
-    entry, text = read
-    try:
-        reading.models[key] = build_model(key, entry)
-    except EntryError as error:
-        reading.refuse(path, text, error.place, str(error))
+    model = _read_file(path, ModelEntry, lambda text: _model_of(key, text), reading)
+    if model is not None:
+        reading.models[key] = model
+
+
+@lru_cache(maxsize=_MODELS_KEPT)
+def _model_of(key: str, text: str) -> Model:
+    """What a file says is in its text alone, so a reload works on those that changed."""
+    return build_model(key, _entry_of(text, ModelEntry))
 
 
 def _read_provider(path: Path, reading: _Reading) -> None:
     if not _PROVIDER_KEY.fullmatch(path.stem):
         reading.refuse(path, "", (), f"the file name is the key of a provider: {path.stem!r} is none")
         return
-    read = _read_entry(path, ProviderEntry, reading)
-    if read is not None:
-        reading.providers[path.stem] = build_provider(path.stem, read[0])
+    provider = _read_file(
+        path, ProviderEntry, lambda text: build_provider(path.stem, _entry_of(text, ProviderEntry)), reading
+    )
+    if provider is not None:
+        reading.providers[path.stem] = provider
 
 
-def _read_entry(path: Path, kind: type[EntryT], reading: _Reading) -> tuple[EntryT, str] | None:
-    """The entry and the text of a file; None when it is broken, which has been noted."""
+def _read_overrides(path: Path, reading: _Reading) -> None:
+    def apply(text: str) -> None:
+        _apply_overrides(_entry_of(text, OverridesEntry), reading.models)
+
+    if path.exists():
+        _read_file(path, OverridesEntry, apply, reading)
+
+
+def _entry_of(text: str, kind: type[EntryT]) -> EntryT:
+    # Decimal from the first character on: an amount of money is never a float.
+    return msgspec.convert(tomllib.loads(text, parse_float=Decimal), kind)
+
+
+def _read_file(path: Path, kind: type[Any], make: Callable[[str], T], reading: _Reading) -> T | None:
+    """What `make` makes of the text of a file; None when it is broken, which has been noted."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reading.refuse(path, "", (), f"cannot be read: {error}")
         return None
     try:
-        # Decimal from the first character on: an amount of money is never a float.
-        return msgspec.convert(tomllib.loads(text, parse_float=Decimal), kind), text
+        return make(text)
     except tomllib.TOMLDecodeError as error:
         position = _SYNTAX_POSITION.search(str(error))
         line = position[1] if position else len(text.splitlines()) or 1
         reading.problems.append(f"{path}:{line}: not TOML: {_SYNTAX_POSITION.sub('', str(error))}")
     except msgspec.ValidationError as error:
         reading.refuse(path, text, *explain(error, kind))
-    return None
-
-
-def _read_overrides(path: Path, reading: _Reading) -> None:
-    if not path.exists():
-        return
-    read = _read_entry(path, OverridesEntry, reading)
-    if read is None:
-        return
-    entry, text = read
-    try:
-        _apply_overrides(entry, reading.models)
     except EntryError as error:
         reading.refuse(path, text, error.place, str(error))
+    return None
 
 
 def _apply_overrides(entry: OverridesEntry, models: dict[str, Model]) -> None:
