@@ -98,6 +98,13 @@ guards: .venv/.installed-dev ## Compare our guard against SSRF with the public o
 	  echo "  NOT COMPARED: what tests/egress/$$lock-requirements.txt names cannot be installed here."; done && \
 	  $(BIN)/python -m tests.egress.guards --venv "$$venvs/guards/bin/python" --venv "$$venvs/advocate/bin/python"
 
+.PHONY: fuzz
+fuzz: .venv/.installed-dev ## Have the HTTP API attacked and judged by schemathesis, installed for this alone
+	@venv=$$(mktemp -d) && trap 'rm -rf "$$venv"' EXIT && $(BIN)/python -m venv "$$venv" && \
+	  "$$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+	    -r tests/access/schemathesis-requirements.txt && \
+	  $(BIN)/python -m tests.access.judged_by --venv "$$venv/bin/python"
+
 signatures: .venv/.installed-dev sdks/node/node_modules/.installed ## Have our webhooks verified by libraries of others
 	@venv=$$(mktemp -d) && trap 'rm -rf "$$venv"' EXIT && $(BIN)/python -m venv "$$venv" && \
 	  "$$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \

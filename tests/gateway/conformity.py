@@ -29,6 +29,8 @@ class Conformity:
             return
         told = operation["responses"].get(str(status))
         assert told is not None, f"{where} is not documented: {body[:300]!r}"
+        for name in told["headers"]:
+            assert name in headers, f"{where}: {name} is promised and not there"
         if method == "HEAD":
             assert body == b"", where
         elif status >= 400 and headers.get("Content-Type") == "application/json":

@@ -7,13 +7,14 @@ import contextlib
 import json
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import uvicorn
+from litestar import Litestar
 from yarl import URL
 
 from fairstack_server.accounts.first_start import FirstKeys, create_default_account
@@ -128,9 +129,16 @@ def settings_for(home: Path, port: int, **environment: str) -> Settings:
 
 @contextlib.asynccontextmanager
 async def running_gateway(
-    dsn: Dsn, home: Path, *, works: bool = True, egress: Egress | None = None, **environment: str
+    dsn: Dsn,
+    home: Path,
+    around: Callable[[Litestar], Any] = lambda app: app,
+    /,
+    *,
+    works: bool = True,
+    egress: Egress | None = None,
+    **environment: str,
 ) -> AsyncIterator[Running]:
-    """Start everything, hand it out, stop everything."""
+    """Start everything, hand it out, stop everything. `around` may stand between the app and its callers."""
     # Named as TCP: of a socket that is not, asyncio leaves Nagle's algorithm on, which costs 40 ms an answer.
     listener = socket.socket(proto=socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
@@ -143,7 +151,7 @@ async def running_gateway(
         app = build_app(gateway)
         server = uvicorn.Server(
             uvicorn.Config(
-                app, http=PatientHttp, lifespan="off", log_config=None, ws="none", server_header=False
+                around(app), http=PatientHttp, lifespan="off", log_config=None, ws="none", server_header=False
             )
         )
         tasks = [

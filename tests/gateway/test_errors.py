@@ -176,6 +176,15 @@ async def test_404_for_addresses_of_nothing(gateway: Running) -> None:
     error_of(await gateway.call("GET", "/media/video/nothing/output.mp4", key=""), 404, "not_found")
 
 
+async def test_options_names_every_method_of_a_path(gateway: Running) -> None:
+    """Also where several routes share the path; and it needs no key."""
+    for path, operations in gateway.conformity.document["paths"].items():
+        url = gateway.base_url + re.sub(r"\{\w+\}", "some", path)
+        async with gateway.http.options(url) as answer:
+            told = set(answer.headers["Allow"].split(", "))
+            assert (answer.status, told) == (204, {"OPTIONS", *map(str.upper, operations)}), path
+
+
 async def test_405_names_the_methods(gateway: Running) -> None:
     """A method that a path does not take is 405 and says which ones it takes."""
     answer = await gateway.call("PUT", "/v1/generations/video", {})

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
-from litestar import Litestar
+from litestar import HttpMethod, Litestar, Response, route
 from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -79,6 +80,23 @@ def _body_limit(handler: HTTPRouteHandler) -> int | None:
     return _CALLBACK_MAX_BYTES if doc.tag == "Callbacks" else _FIELDS_MAX_BYTES
 
 
+def _options(handlers: Iterable[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
+    """OPTIONS of every path. Litestar's own would name only those methods that one of the handlers takes."""
+    methods: dict[str, set[str]] = {}
+    for handler in handlers:
+        for path in handler.paths:
+            methods.setdefault(path, {"OPTIONS"}).update(handler.http_methods)
+    return [_allow(path, ", ".join(sorted(names))) for path, names in methods.items()]
+
+
+def _allow(path: str, methods: str) -> HTTPRouteHandler:
+    @route(path, http_method=HttpMethod.OPTIONS, status_code=204)
+    async def options(request: HttpRequest) -> Response[None]:
+        return Response(None, status_code=204, headers={"allow": methods})
+
+    return options
+
+
 def build_app(gateway: Gateway) -> Litestar:
     """The application over a gateway; the gateway's own life is the caller's."""
 
@@ -98,8 +116,9 @@ def build_app(gateway: Gateway) -> Litestar:
             check_known(request, doc.query_names)
         check_path(request)
 
+    handlers = all_routes(gateway)
     app = Litestar(
-        route_handlers=all_routes(gateway),
+        route_handlers=[*_options(handlers), *handlers],
         before_request=admit,
         exception_handlers={Exception: error_answer},
         openapi_config=None,

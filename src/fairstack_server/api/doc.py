@@ -36,6 +36,10 @@ class Answer:
     meaning: str
     shape: Any = None
     media_type: str = "application/json"
+    events: tuple[Any, ...] = ()
+    """Of a stream of events: the shapes that the JSON in an event's `data` may have."""
+    headers: tuple[str, ...] = ()
+    """Headers that it always has, besides those of every answer: names of openapi.py's `HEADERS`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -36,6 +37,17 @@ STATUS_OF_CODE = {
     "model_unavailable": 503,
     "provider_unavailable": 503,
 }
+#: Headers that some or all answers always have.
+HEADERS: Mapping[str, Mapping[str, Any]] = {
+    "X-Request-Id": {
+        "description": "Names this request; quote it when you report something.",
+        "schema": {"type": "string", "pattern": "^req_[0-9A-Za-z]{24}$"},
+    },
+    "Location": {"description": "Where the job is read.", "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}},
+    "WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}},
+}
+_OF_STATUS = {401: ("WWW-Authenticate",), 429: ("Retry-After",)}
 _REF = "#/components/schemas/{name}"
 
 
@@ -73,6 +85,7 @@ def openapi(app: Litestar) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": components,
+            "headers": {name: {**said, "required": True} for name, said in HEADERS.items()},
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "description": "fs_live_… or fs_test_…"}
             },
@@ -127,18 +140,43 @@ def _errors(path: str, doc: Doc, schemas: dict[str, Any]) -> dict[str, Any]:
         by_status.setdefault(STATUS_OF_CODE[code], []).append(code)
     error = {"application/json": {"schema": schemas[_name(ErrorAnswer)]}}
     return {
-        str(status): {"description": ", ".join(f"`{code}`" for code in found), "content": error}
+        str(status): {
+            "description": ", ".join(f"`{code}`" for code in found),
+            "headers": _headers(_OF_STATUS.get(status, ())),
+            "content": error,
+        }
         for status, found in sorted(by_status.items())
     }
 
 
 def _answer(answer: Answer, schemas: dict[str, Any]) -> dict[str, Any]:
-    told: dict[str, Any] = {"description": answer.meaning}
-    if answer.shape is not None:
+    told: dict[str, Any] = {"description": answer.meaning, "headers": _headers(answer.headers)}
+    if answer.events:
+        data = {"anyOf": [schemas[_name(shape)] for shape in answer.events]}
+        told["content"] = {answer.media_type: {"schema": _event(data)}}
+    elif answer.shape is not None:
         told["content"] = {answer.media_type: {"schema": schemas[_name(answer.shape)]}}
     elif answer.media_type != "application/json":
         told["content"] = {answer.media_type: {"schema": {"type": "string"}}}
     return told
+
+
+def _headers(names: Sequence[str]) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-Id", *names)}
+
+
+def _event(data: Mapping[str, Any]) -> dict[str, Any]:
+    """OpenAPI 3.1 has no word for the items of a stream; its readers take the schema for that of an event."""
+    return {
+        "type": "object",
+        "description": "One event of the stream.",
+        "properties": {
+            "id": {"type": "string", "description": "For `Last-Event-ID`; `status` alone has it."},
+            "event": {"enum": ["status", "progress"]},
+            "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": data},
+        },
+        "required": ["event", "data"],
+    }
 
 
 def _param(param: Param) -> dict[str, Any]:
@@ -153,6 +191,7 @@ def _param(param: Param) -> dict[str, Any]:
 
 def _shapes(doc: Doc) -> list[Any]:
     found = [answer.shape for answer in doc.answers.values() if answer.shape is not None]
+    found += [shape for answer in doc.answers.values() for shape in answer.events]
     return found if doc.body in (None, bytes) else [doc.body, *found]
 
 

@@ -130,6 +130,20 @@ class JobView(Struct, kw_only=True):
     cancellation: Literal["stopped", "requested", "too_late"] | UnsetType = UNSET
 
 
+class PastStatus(Struct, forbid_unknown_fields=True):
+    """An event `status` that is not the newest."""
+
+    id: JobId
+    status: Status
+    created_at: Timestamp
+
+
+class Progress(Struct, forbid_unknown_fields=True):
+    """An event `progress`."""
+
+    progress: Annotated[float, Meta(ge=0, le=1)]
+
+
 class JobList(Struct):
     """A page of jobs, newest first."""
 

@@ -31,7 +31,7 @@ SUBMIT = Doc(
     ),
     body=wire.VideoRequest,
     answers={
-        202: Answer("The job is queued and its price is held.", wire.Submitted),
+        202: Answer("The job is queued and its price is held.", wire.Submitted, headers=("Location",)),
         200: Answer("`confirm: false`: the exact price, nothing else.", wire.Estimated),
     },
     errors=(

@@ -73,7 +73,13 @@ JOB_EVENTS = Doc(
     tag="Jobs",
     scope="jobs:read",
     params=(_JOB_ID, Param("Last-Event-ID", "header", "Resume after this event.")),
-    answers={200: Answer("Events `status` and `progress`.", None, "text/event-stream")},
+    answers={
+        200: Answer(
+            "Events `status` and `progress`; the newest `status` carries the job.",
+            media_type="text/event-stream",
+            events=(wire.JobView, wire.PastStatus, wire.Progress),
+        )
+    },
     errors=("validation_error", "not_found"),
 )
 LATE_RESULT = Doc(
