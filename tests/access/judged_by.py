@@ -27,7 +27,7 @@ from typing import Any
 from fairstack_server.egress import Egress
 from fairstack_server.logs import configure_logging
 from tests.access.door import FAULTS, Door, Fault
-from tests.access.estate import Nowhere
+from tests.access.estate import HOOK, Nowhere
 from tests.campaigns import Figure, campaign_database, report
 from tests.conftest import make_folder
 from tests.gateway.pictures import PHOTO
@@ -120,7 +120,7 @@ max-examples = {examples}
 max-examples = {scenarios}
 {off}{known}
 [[operations]]
-include-path-regex = "^/v1/admin/"
+include-path-regex = "^/v1/(admin/|webhooks/secret$)"
 headers = {{ Authorization = "Bearer ${{FUZZ_LIVE_KEY}}" }}
 {exempt}"""
 
@@ -246,13 +246,19 @@ create trigger keep_key before update on api_keys for each row when (old.name li
 
 
 async def known_things(running: Running) -> dict[str, Sequence[str]]:
-    """What a made-up text would never hit: a clip, a poster, a picture, an account, an attempt's provider."""
-    job = await running.ended({"model": "wan-2-1-t2v", "prompt": "a dog"}, key=running.keys.test)
+    """What a made-up text would never hit: a clip, a poster, a picture, a late result, a delivery."""
+    test = running.keys.test
+    job = await running.ended({"model": "wan-2-1-t2v", "prompt": "a dog"}, key=test)
     png = {"Content-Type": "image/png"}
-    picture = await running.call("POST", "/v1/files", PHOTO, key=running.keys.test, headers=png)
+    picture = await running.call("POST", "/v1/files", PHOTO, key=test, headers=png)
     urls = (job["url"], job["metadata"]["poster_url"], picture.json["url"])
     account = await running.gateway.accounts.find("default")
+    await running.grant(10**15)
+    pool, ended = running.gateway.pool, (await running.call("GET", f"/v1/jobs/{job['id']}", key=test)).body
+    await pool.execute("insert into late_results (job_id, body) values ($1, $2)", job["id"], ended)
+    sent = await running.call("POST", "/v1/webhooks/test", {"url": HOOK}, key=test)
     return {
+        "delivery_id": [sent.json["id"]],
         "key": [*(str(url).rpartition("/media/")[2] for url in urls), "wan-2-1-t2v"],
         "job_id": [job["id"]],
         "account_id": [account.id],

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from typing import Any
 
 from tests.gateway.schema import faults
@@ -31,6 +32,11 @@ class Conformity:
         assert told is not None, f"{where} is not documented: {body[:300]!r}"
         for name in told["headers"]:
             assert name in headers, f"{where}: {name} is promised and not there"
+        if body and told.get("content"):
+            kind = headers["Content-Type"].partition(";")[0]
+            assert any(fnmatch(kind, known) for known in told["content"]), (
+                f"{where}: {kind} is not documented"
+            )
         if method == "HEAD":
             assert body == b"", where
         elif status >= 400 and headers.get("Content-Type") == "application/json":

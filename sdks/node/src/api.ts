@@ -230,7 +230,7 @@ export interface LedgerEntry {
 /** A key to make. What is left out is taken from the key that asks. */
 export interface ApiKeyRequest {
   name?: string | undefined;
-  mode?: string | null | undefined;
+  mode?: "live" | "test" | null | undefined;
   scopes?: string[] | null | undefined;
   cap_micro?: number | null | undefined;
   expires_at?: string | null | undefined;

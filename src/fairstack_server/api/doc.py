@@ -36,6 +36,8 @@ class Answer:
     meaning: str
     shape: Any = None
     media_type: str = "application/json"
+    other_types: tuple[str, ...] = ()
+    """What it may be besides `media_type`."""
     events: tuple[Any, ...] = ()
     """Of a stream of events: the shapes that the JSON in an event's `data` may have."""
     headers: tuple[str, ...] = ()

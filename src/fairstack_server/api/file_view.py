@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from fairstack_server.clock import timestamp
 from fairstack_server.files import FileRecord
 from fairstack_server.webhooks.deliveries import Attempt, Delivery
 from fairstack_server.webhooks.endpoints import Endpoint, SigningSecret
+
+_HOOK = Meta(description="A public http or https address.", examples=["https://hooks.example.com/fairstack"])
 
 
 class FileView(Struct, kw_only=True):
@@ -77,13 +80,13 @@ class EndpointView(Struct, kw_only=True):
 class EndpointRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """The default address; null takes it away. Setting it again enables a disabled one."""
 
-    url: str | None
+    url: Annotated[str | None, _HOOK]
 
 
 class WebhookTestRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """Where to send a test message; left out: to the default endpoint."""
 
-    url: str | None = None
+    url: Annotated[str | None, _HOOK] = None
 
 
 def file_view(file: FileRecord) -> FileView:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from fairstack_server.accounts.store import Account, ApiKey
 from fairstack_server.api.wire import Cost, cost
 from fairstack_server.clock import timestamp
+from fairstack_server.money import MAX_MICROS
 from fairstack_server.wallet.history import LedgerItem, UsageGroup
 from fairstack_server.wallet.ledger import Cap, Wallet
+
+# Only said here: the routes check them, with words of their own.
+_Amount = Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": MAX_MICROS})]
+_CapMicro = Annotated[int, Meta(extra_json_schema={"minimum": 0, "maximum": MAX_MICROS})]
+_Memo = Annotated[str, Meta(extra_json_schema={"pattern": "[^ ]"})]
+_KeyName = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": 200})]
+_AccountName = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": 100})]
+_Mode = Annotated[str, Meta(extra_json_schema={"enum": ["live", "test"]})]
+_Expiry = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
 class CapView(Struct):
@@ -102,19 +112,19 @@ class KeyList(Struct):
 class KeyRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """A key to make. What is left out is taken from the key that asks."""
 
-    name: str = "API key"
-    mode: str | None = None
+    name: _KeyName = "API key"
+    mode: _Mode | None = None
     scopes: list[str] | None = None
-    cap_micro: int | None = None
-    expires_at: str | None = None
+    cap_micro: _CapMicro | None = None
+    expires_at: _Expiry | None = None
 
 
 class KeyChange(Struct, kw_only=True, forbid_unknown_fields=True):
     """What to change of a key; null takes a cap away."""
 
-    name: str | UnsetType = UNSET
+    name: _KeyName | UnsetType = UNSET
     scopes: list[str] | UnsetType = UNSET
-    cap_micro: int | UnsetType | None = UNSET
+    cap_micro: _CapMicro | UnsetType | None = UNSET
 
 
 class AccountView(Struct, kw_only=True):
@@ -137,8 +147,8 @@ class AccountList(Struct):
 class AccountRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """An account to open."""
 
-    name: str
-    cap_micro: int | None = None
+    name: _AccountName
+    cap_micro: _CapMicro | None = None
 
 
 class NewAccountView(Struct, kw_only=True):
@@ -152,15 +162,15 @@ class NewAccountView(Struct, kw_only=True):
 class GrantRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """Money to put into a wallet."""
 
-    micro: int
+    micro: _Amount
     memo: str = ""
 
 
 class CorrectionRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """Money to take back out of a wallet, and why."""
 
-    micro: int
-    memo: str
+    micro: _Amount
+    memo: _Memo
 
 
 class GrantView(Struct):

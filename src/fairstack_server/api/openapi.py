@@ -157,7 +157,8 @@ def _answer(answer: Answer, schemas: dict[str, Any]) -> dict[str, Any]:
     elif answer.shape is not None:
         told["content"] = {answer.media_type: {"schema": schemas[_name(answer.shape)]}}
     elif answer.media_type != "application/json":
-        told["content"] = {answer.media_type: {"schema": {"type": "string"}}}
+        kinds = (answer.media_type, *answer.other_types)
+        told["content"] = {kind: {"schema": {"type": "string"}} for kind in kinds}
     return told
 
 

@@ -27,6 +27,7 @@ _ASK_AGAIN_SECONDS = 2
 _STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
 
 _JOB_ID = Param("job_id", "path", "The job's id.", {"type": "string"})
+_EVENT_ID = {"type": "string", "pattern": "^[0-9]{1,18}$"}
 _JOB = {200: Answer("The job.", wire.JobView)}
 
 GET_JOB = Doc(
@@ -72,7 +73,7 @@ JOB_EVENTS = Doc(
     summary="Follow a job by server-sent events",
     tag="Jobs",
     scope="jobs:read",
-    params=(_JOB_ID, Param("Last-Event-ID", "header", "Resume after this event.")),
+    params=(_JOB_ID, Param("Last-Event-ID", "header", "Resume after this event.", _EVENT_ID)),
     answers={
         200: Answer(
             "Events `status` and `progress`; the newest `status` carries the job.",

@@ -13,13 +13,22 @@ from fairstack_server.bootstrap import Gateway
 from fairstack_server.errors import NotFound
 from fairstack_server.media.serve import MediaRequest, answer
 
+_OTHER_TYPES = ("video/*", "image/*", "audio/*")
+
 MEDIA = Doc(
     summary="A stored file: ranges, validators, immutable",
     tag="Media",
-    params=(Param("key", "path", "As the job's `url` has it."),),
+    params=(
+        Param(
+            "key",
+            "path",
+            "As the job's `url` has it, slashes and all.",
+            {"type": "string", "examples": ["video/c98ca88d03750b64dd540ce3aa7bf796/output.mp4"]},
+        ),
+    ),
     answers={
-        200: Answer("The file.", None, "video/mp4"),
-        206: Answer("The part that `Range` asks for.", None, "video/mp4"),
+        200: Answer("The file.", None, "video/mp4", _OTHER_TYPES),
+        206: Answer("The part that `Range` asks for.", None, "video/mp4", _OTHER_TYPES),
         304: Answer("Not changed; nothing here ever changes."),
         416: Answer("The range lies outside the file."),
     },
