@@ -32,6 +32,7 @@ from fairstack_server.db.notices import Notice, Notices
 from fairstack_server.jobs.asking import look, stop
 from fairstack_server.jobs.failures import NO_TIME_LEFT, failure_of, not_a_clip, unknown_fate
 from fairstack_server.jobs.finding import find_task
+from fairstack_server.jobs.found_clips import remembered, where
 from fairstack_server.jobs.gates import Gates
 from fairstack_server.jobs.job import Attempt, AttemptOutcome, Failure, Job, State
 from fairstack_server.jobs.ports import KeepsClips, MarksGone, NotAClip, PlannedAttempt, PlansAttempts
@@ -39,10 +40,8 @@ from fairstack_server.jobs.settle import Settlement
 from fairstack_server.jobs.store import JobStore, LeaseLost
 from fairstack_server.jobs.turns import LendsRoom, Turns
 from fairstack_server.jobs.waits import LONGEST_PAUSE_SECONDS, Waits, broken_pause, poll_pause, unbroken
-from fairstack_server.jsonvalue import JSONObject
 from fairstack_server.providers.base import (
     CanResend,
-    ClipAt,
     Failed,
     Fault,
     Pending,
@@ -167,8 +166,8 @@ class Lifecycle:
                 return await self._store.end_attempt(job, attempt, "submitted", State.RUNNING)
             case Succeeded():
                 # No receipt will lead to this clip again: where it is, is kept in the same write.
-                where = _where(answer)
-                job = await self._store.end_attempt(job, attempt, "submitted", State.STORING, clip=where)
+                place = where(answer)
+                job = await self._store.end_attempt(job, attempt, "submitted", State.STORING, clip=place)
                 return await self._store_clip(job, answer)
             case Failed():
                 return await self._refused(job, attempt, answer)
@@ -330,7 +329,7 @@ class Lifecycle:
 
     async def _found_clip(self, job: Job, succeeded: Succeeded) -> Job:
         """The provider is done: remember where the clip is (without any key) and go on to store it."""
-        stored = await self._store.move(job, State.STORING, clip=_where(succeeded))
+        stored = await self._store.move(job, State.STORING, clip=where(succeeded))
         return await self._store_clip(stored, succeeded)
 
     async def _keep(self, job: Job, inbox: asyncio.Queue[Notice]) -> Job:
@@ -339,7 +338,7 @@ class Lifecycle:
         ref = await self._store.receipt(attempt.nonce)
         provider = self._providers.get(attempt.provider)
         for tries in range(self._pace.store_attempts):
-            found = self._remembered(job) if ref is None else None
+            found = remembered(job) if ref is None else None
             if ref is not None and provider is not None:
                 seen = await look(job, provider, ref)
                 found = seen if isinstance(seen, Succeeded) else None
@@ -351,14 +350,6 @@ class Lifecycle:
                     return job
             await self._wait(job, inbox, min(LONGEST_PAUSE_SECONDS, 2.0**tries))
         return await self._give_up(job)
-
-    def _remembered(self, job: Job) -> Succeeded | None:
-        if job.clip is None:
-            return None
-        url, path = job.clip.get("url"), job.clip.get("path")
-        return Succeeded(
-            ClipAt(url if isinstance(url, str) else None, path if isinstance(path, str) else None)
-        )
 
     async def _store_clip(self, job: Job, found: Succeeded) -> Job:
         """Bring the clip into our store and settle. A passing fault leaves the job in `storing`."""
@@ -395,8 +386,3 @@ class Lifecycle:
 
     async def _wait(self, job: Job, inbox: asyncio.Queue[Notice], seconds: float) -> Job:
         return await self._waits.wait(job, inbox, seconds)
-
-
-def _where(found: Succeeded) -> JSONObject:
-    """Where a clip is, without any key."""
-    return {"url": found.clip.url, "path": found.clip.path}
