@@ -10,6 +10,7 @@ import asyncio
 import shutil
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ import asyncpg
 from fairstack_server.db.dsn import Dsn
 from fairstack_server.db.embedded import EmbeddedPostgres
 from tests.conftest import copied_database, make_folder, make_template
+
+_PROGRESS_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,21 @@ def report(figures: Iterable[Figure], *notes: str) -> int:
         sys.stdout.write(f"     {note}\n")
     sys.stdout.flush()
     return 0 if all(figure.holds for figure in shown) else 1
+
+
+class Progress:
+    """Says on stderr how far a long run is, twice a minute at most."""
+
+    def __init__(self) -> None:
+        self._told_at = time.monotonic()
+
+    def tell(self, said: str) -> None:
+        """What there is to say now; most of it is left unsaid."""
+        if time.monotonic() - self._told_at < _PROGRESS_SECONDS:
+            return
+        self._told_at = time.monotonic()
+        sys.stderr.write(f"     … {said}\n")
+        sys.stderr.flush()
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 
 from fairstack_server.logs import configure_logging
-from tests.campaigns import Figure, report
+from tests.campaigns import Figure, Progress, report
 from tests.chaos.cases import (
     CLASSES,
     Case,
@@ -48,6 +48,7 @@ class Campaign:
         self._seed = seed
         self._known = Known({}, {})
         self._struck: set[str] = set()
+        self._progress = Progress()
         self.figures: list[Figure] = []
 
     async def run(self, classes: Sequence[Klass], kills: int, randoms: int, others: int) -> None:
@@ -93,9 +94,15 @@ class Campaign:
                     return
                 yield case
 
+    def _told(self, name: str, cases: Iterable[Case]) -> Iterator[Case]:
+        """The cases; on the way it is said how far they are."""
+        for case in cases:
+            self._progress.tell(f"{name}: {self._theatre.kills:,} SIGKILLs so far")
+            yield case
+
     async def _phase(self, name: str, cases: Iterable[Case], *, stages: int | None = None) -> None:
         before, began = self._theatre.kills, time.monotonic()
-        played = await self._theatre.play(cases, stages=stages)
+        played = await self._theatre.play(self._told(name, cases), stages=stages)
         seconds, kills = time.monotonic() - began, self._theatre.kills - before
         self._struck |= {f"{each.case.klass} {point}" for each in played for point in each.struck}
         wrong = sum(bool(each.faults) for each in played)
@@ -129,7 +136,7 @@ def main() -> int:
     parser.add_argument("--random", type=int, default=500, help="cases with kills at random times")
     parser.add_argument("--others", type=int, default=60, help="cases of each other kind")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--stages", type=int, default=4, help="cases at a time")
+    parser.add_argument("--stages", type=int, default=6, help="cases at a time")
     parser.add_argument("--classes", nargs="+", choices=CLASSES, default=CLASSES)
     parser.add_argument("--case", help="play this case alone")
     told = parser.parse_args()

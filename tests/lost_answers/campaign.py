@@ -25,7 +25,7 @@ from fairstack_server.logs import configure_logging
 from fairstack_server.providers.base import SubmitClass
 from fairstack_server.providers.http import provider_sessions
 from fairstack_server.wallet.verify import verify
-from tests.campaigns import Figure, campaign_database, report
+from tests.campaigns import Figure, Progress, campaign_database, report
 from tests.gateway.running import Running, running_gateway
 from tests.lost_answers.official_clients import CLIENTS
 from tests.lost_answers.vendor import SPEAKERS, LostKind, Vendor
@@ -78,7 +78,7 @@ async def lose_answers(
     offers: SubmitClass, jobs: int, dsn: Dsn, home: Path, kinds: Sequence[LostKind] = KINDS
 ) -> Tally:
     """So many jobs for each way to lose an answer, on a gateway and a database of their own."""
-    tally = Tally(offers)
+    tally, progress = Tally(offers), Progress()
     settings: dict[str, Any] = {"public_url": "https://gate.example.com", "rate_limit_per_minute": "1000000"}
     async with Vendor(offers, kinds[0]) as vendor, provider_sessions() as sessions:
         settings[_ADDRESS] = vendor.base_url
@@ -90,6 +90,7 @@ async def lose_answers(
             for kind in kinds:
                 vendor.kind = kind
                 await _submit_and_wait(gateway, f"{offers.name} {kind}", jobs)
+                progress.tell(f"class {offers.name}: {kind} is done")
             await _count(gateway, vendor, tally)
     return tally
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
-from tests.campaigns import Figure, report
+from tests.campaigns import Figure, Progress, report
 from tests.simulation.bugs import BUGS
 from tests.simulation.simulation import Bug, Outcome, simulate
 
@@ -92,10 +92,11 @@ def _outcomes(first: int, count: int, bug: Bug | None) -> Iterator[Outcome]:
 
 
 def _live_all(seeds: int, first: int, pool: ProcessPoolExecutor) -> Tally:
-    tally = Tally()
+    tally, progress = Tally(), Progress()
     chunks = [(begin, min(_CHUNK, first + seeds - begin)) for begin in range(first, first + seeds, _CHUNK)]
     for part in pool.map(live_through, *zip(*chunks, strict=True)):
         tally.join(part)
+        progress.tell(f"{tally.seeds:,} of {seeds:,} seeds, {len(tally.broken)} with a finding")
     return tally
 
 
