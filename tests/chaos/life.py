@@ -10,7 +10,6 @@ import random
 import resource
 import signal
 import socket
-import struct
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,15 +25,14 @@ from fairstack_server.bootstrap import Gateway, open_gateway
 from fairstack_server.catalog.catalog import Catalog
 from fairstack_server.db.dsn import Dsn
 from fairstack_server.logs import configure_logging
-from fairstack_server.media.poster import Poster, PosterMaker
-from fairstack_server.media.provenance import ClipSigner, Stated
 from fairstack_server.providers import registry
 from fairstack_server.settings import Settings
 from tests.chaos.courier import Courier
 from tests.chaos.plants import PLANTS
 from tests.chaos.points import Points, calling_function, install, watched
-from tests.chaos.swap import swap
 from tests.chaos.time_machine import Dial, DialledClock, FastLoop
+from tests.media.unconfined import leave_out_confined_processes
+from tests.swap import swap
 
 #: Imported by libraries when they are first used; here before the fork, once for all lives.
 _LATE_IMPORTS = (
@@ -46,7 +44,6 @@ _LATE_IMPORTS = (
 #: Less than a clip has, and more than anything that a server needs to start.
 _SHORT_BYTES = 100_000
 MODELS = Path(__file__).parent / "catalog"
-_POSTER = Poster(b"\xff\xd8 the poster of a clip \xff\xd9")
 
 
 class LentGateway:
@@ -81,9 +78,7 @@ def prepare(listeners: Sequence[socket.socket]) -> Nursery:
     swap(bootstrap, Catalog=lambda operator: catalog)
     swap(bootstrap, has_local_engine=lambda: False)
     swap(bootstrap, _warm=_nothing)
-    swap(PosterMaker, make=_poster)
-    swap(ClipSigner, sign=_sign)
-    swap(ClipSigner, read=_signed)
+    leave_out_confined_processes()
     lent = LentGateway()
     return Nursery(listeners, build_app(lent), lent)  # type: ignore[arg-type]
 
@@ -94,20 +89,6 @@ registry.ADDRESS_SETTINGS[Courier.name] = "COURIER_URL"  # type: ignore[index]
 
 async def _nothing(*_: object) -> None:
     return None
-
-
-async def _sign(_: ClipSigner, clip: Path, out: Path, __: object) -> Stated:
-    """As a real signature: every one makes another file around the same pictures."""
-    out.write_bytes(clip.read_bytes() + struct.pack(">I4s", 24, b"free") + os.urandom(16))
-    return Stated(upstream=False)
-
-
-async def _signed(*_: object) -> Stated:
-    return Stated(upstream=False)
-
-
-async def _poster(*_: object, **__: object) -> Poster:
-    return _POSTER
 
 
 def live(told: Mapping[str, Any], nursery: Nursery) -> int:

@@ -15,7 +15,7 @@ from fairstack_server.jobs.store import JobStore, LeaseLost
 from fairstack_server.wallet import store as wallet
 from fairstack_server.webhooks import store as webhooks
 from tests.chaos.cases import Blow, Case, Klass
-from tests.chaos.swap import swap
+from tests.swap import swap
 
 #: What comes too late: long enough for a crash to come first, on the fast clock of a life.
 _LATE_SECONDS = 3.0

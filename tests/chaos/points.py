@@ -24,7 +24,7 @@ import asyncpg
 from fairstack_server.egress import Egress
 from fairstack_server.media import fetch
 from fairstack_server.providers.http import ProviderHttp
-from tests.chaos.swap import swap
+from tests.swap import swap
 
 _OURS = ("fairstack_server.", "pgqueuer.", "tests.chaos.courier")
 #: Plumbing: who called it is of interest. `None`: of the libraries that we patch.
