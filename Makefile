@@ -2,13 +2,15 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test node check audit bench chaos proofs lock fmt clean
+.PHONY: help setup demo serve test judges node check audit bench chaos proofs lock fmt clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 # Tests at a time: as many as there are cores, up to 4.
 JOBS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((cores > 4 ? 4 : cores)))
 TESTS ?= tests
+# They run whole campaigns with damage planted, a minute together, and have a command of their own.
+JUDGES := $(foreach area,access chaos egress media simulation,tests/$(area)/test_campaign.py)
 CODE := src tests bench
 # The Node client is tested where there is a Node that can; NODE=required fails where there is none.
 NODE_MAJOR = $(shell node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)
@@ -42,12 +44,15 @@ demo: setup ## Start a server, make a clip, save it: PROMPT="…" IMAGE=path-or-
 serve: setup ## Run the server until Ctrl-C
 	@exec $(BIN)/fairstack serve
 
-test: .venv/.installed-dev ## Run all tests: TESTS=tests/db for some of them
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
+test: .venv/.installed-dev ## Run the tests: TESTS=tests/db for some of them
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS) $(if $(filter tests,$(TESTS)),$(JUDGES:%=--ignore=%))
 	@if [ '$(TESTS)' != tests ]; then exit 0; \
 	elif [ $(NODE_MAJOR) -ge 20 ]; then $(MAKE) node; \
 	else echo; echo '  NOT TESTED: the Node client (sdks/node). Its tests need Node 20 or later on the PATH.'; echo; \
 	  [ '$(NODE)' != required ]; fi
+
+judges: .venv/.installed-dev ## Test that the long proofs would notice damage: it is planted, and must be found
+	@$(BIN)/python -m pytest -n $(JOBS) $(JUDGES)
 
 node: .venv/.installed sdks/node/node_modules/.installed ## Check, build and test the Node client, on a real server
 	@cd sdks/node && $(NPM) run check && $(NPM) run build && $(NPM) test && $(NPM) run lint:package
