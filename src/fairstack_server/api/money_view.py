@@ -13,12 +13,14 @@ from fairstack_server.money import MAX_MICROS
 from fairstack_server.wallet.history import LedgerItem, UsageGroup
 from fairstack_server.wallet.ledger import Cap, Wallet
 
+KEY_NAME_CHARACTERS, ACCOUNT_NAME_CHARACTERS = 200, 100
+
 # Only said here: the routes check them, with words of their own.
 _Amount = Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": MAX_MICROS})]
 _CapMicro = Annotated[int, Meta(extra_json_schema={"minimum": 0, "maximum": MAX_MICROS})]
 _Memo = Annotated[str, Meta(extra_json_schema={"pattern": "[^ ]"})]
-_KeyName = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": 200})]
-_AccountName = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": 100})]
+_KeyName = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": KEY_NAME_CHARACTERS})]
+_AccountName = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": ACCOUNT_NAME_CHARACTERS})]
 _Mode = Annotated[str, Meta(extra_json_schema={"enum": ["live", "test"]})]
 _Expiry = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 

@@ -13,7 +13,7 @@ from fairstack_server.db.coalesce import Coalescer
 from fairstack_server.db.connections import Pool
 from fairstack_server.errors import NotFound
 from fairstack_server.ids import Mode
-from fairstack_server.jobs.job import State
+from fairstack_server.jobs.job import PublicStatus, State
 
 #: A job's id, and the account and mode that it must be of.
 _Owned = tuple[str, str, Mode]
@@ -51,7 +51,7 @@ class JobEvent:
     """A change of a job's public status."""
 
     seq: int
-    status: str
+    status: PublicStatus
     created_at: datetime
 
 

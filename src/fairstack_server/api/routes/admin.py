@@ -13,6 +13,7 @@ from fairstack_server.accounts.store import create_account as open_account
 from fairstack_server.api.answers import HttpRequest, actor_of, json_answer
 from fairstack_server.api.doc import Answer, Doc, Param
 from fairstack_server.api.money_view import (
+    ACCOUNT_NAME_CHARACTERS,
     AccountList,
     AccountRequest,
     AccountView,
@@ -28,8 +29,6 @@ from fairstack_server.bootstrap import Gateway
 from fairstack_server.errors import BadRequest
 from fairstack_server.money import MAX_MICROS
 from fairstack_server.wallet import store
-
-_NAME_CHARACTERS = 100
 
 LIST_ACCOUNTS = Doc(
     summary="List accounts",
@@ -80,8 +79,8 @@ def routes(gateway: Gateway) -> list[HTTPRouteHandler]:
     @post("/v1/admin/accounts", opt=CREATE_ACCOUNT.opt(), status_code=201)
     async def create_account(request: HttpRequest) -> Response[bytes]:
         wanted = parse_as(await request.body(), AccountRequest)
-        if not 1 <= len(wanted.name) <= _NAME_CHARACTERS:
-            raise BadRequest(f"'name' must have 1 to {_NAME_CHARACTERS} characters.", param="name")
+        if not 1 <= len(wanted.name) <= ACCOUNT_NAME_CHARACTERS:
+            raise BadRequest(f"'name' must have 1 to {ACCOUNT_NAME_CHARACTERS} characters.", param="name")
         if wanted.cap_micro is not None and not 0 <= wanted.cap_micro <= MAX_MICROS:
             raise BadRequest("'cap_micro' must be 0 or more microdollars.", param="cap_micro")
         by = actor_of(request)

@@ -27,7 +27,8 @@ _ASK_AGAIN_SECONDS = 2
 _STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
 
 _JOB_ID = Param("job_id", "path", "The job's id.", {"type": "string"})
-_EVENT_ID = {"type": "string", "pattern": "^[0-9]{1,18}$"}
+_EVENT_ID_DIGITS = 18
+_EVENT_ID = {"type": "string", "pattern": f"^[0-9]{{1,{_EVENT_ID_DIGITS}}}$"}
 _JOB = {200: Answer("The job.", wire.JobView)}
 
 GET_JOB = Doc(
@@ -222,7 +223,7 @@ def _states(status: str | None) -> tuple[State, ...] | None:
 
 def _last_event(request: HttpRequest) -> int:
     value = request.headers.get("last-event-id", "0")
-    if not value.isascii() or not value.isdigit() or len(value) > 18:
+    if not value.isascii() or not value.isdigit() or len(value) > _EVENT_ID_DIGITS:
         raise BadRequest("Last-Event-ID must be the id of an earlier event.", param="Last-Event-ID")
     return int(value)
 
@@ -251,19 +252,17 @@ async def _events(
                 yield b": still here\n\n"
                 continue
             if notice.kind == "progress" and notice.progress is not None:
-                yield _event("progress", {"progress": round(notice.progress, 3)})
+                yield _progress_event(wire.Progress(round(notice.progress, 3)))
 
 
 def _status_event(gateway: Gateway, record: JobRecord, event: JobEvent) -> bytes:
     """An event of the past has only its status; the newest carries the job as GET shows it."""
     if event.status != public_status(record.state):
-        data = msgspec.json.encode(
-            {"id": record.id, "status": event.status, "created_at": timestamp(event.created_at)}
-        )
+        data = msgspec.json.encode(wire.PastStatus(record.id, event.status, timestamp(event.created_at)))
     else:
         data = _job_body(gateway, record)
     return b"id: %d\nevent: status\ndata: %s\n\n" % (event.seq, data)
 
 
-def _event(name: str, data: object) -> bytes:
-    return f"event: {name}\ndata: {msgspec.json.encode(data).decode()}\n\n".encode()
+def _progress_event(progress: wire.Progress) -> bytes:
+    return b"event: progress\ndata: %s\n\n" % msgspec.json.encode(progress)

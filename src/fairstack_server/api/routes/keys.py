@@ -12,14 +12,20 @@ from msgspec import UNSET
 from fairstack_server.accounts.store import USER_SCOPES, Caller, check_scopes
 from fairstack_server.api.answers import HttpRequest, actor_of, caller_of, json_answer
 from fairstack_server.api.doc import Answer, Doc, Param
-from fairstack_server.api.money_view import KeyChange, KeyList, KeyRequest, KeyView, key_view
+from fairstack_server.api.money_view import (
+    KEY_NAME_CHARACTERS,
+    KeyChange,
+    KeyList,
+    KeyRequest,
+    KeyView,
+    key_view,
+)
 from fairstack_server.api.parse import parse_as
 from fairstack_server.bootstrap import Gateway
 from fairstack_server.errors import BadRequest, Forbidden
 from fairstack_server.ids import Mode
 from fairstack_server.money import MAX_MICROS
 
-_NAME_CHARACTERS = 200
 _KEY_ID = Param("key_id", "path", "The key's id, as `key_…`.")
 
 LIST_KEYS = Doc(
@@ -147,8 +153,8 @@ def _mode(mode: str | None, caller: Caller) -> Mode:
 
 
 def _name(name: str) -> str:
-    if not 1 <= len(name) <= _NAME_CHARACTERS:
-        raise BadRequest(f"'name' must have 1 to {_NAME_CHARACTERS} characters.", param="name")
+    if not 1 <= len(name) <= KEY_NAME_CHARACTERS:
+        raise BadRequest(f"'name' must have 1 to {KEY_NAME_CHARACTERS} characters.", param="name")
     return name
 
 
